@@ -1,0 +1,49 @@
+# Everything runs inside .venv, and .venv holds exactly what requirements.lock names.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS ?= true
+export MLFLOW_DISABLE_TELEMETRY ?= true
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test lint ui bench clean lock
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z._-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv: .venv/installed  ## Create or update the environment from requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Capflow needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+repro: .venv/installed  ## Run the whole pipeline (only what changed)
+	dvc repro
+
+lint: .venv/installed  ## Check style and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+test: lint  ## Run every check
+	python -m pytest
+
+ui: .venv/installed  ## Open the MLflow UI on http://127.0.0.1:5000
+	mlflow ui --backend-store-uri sqlite:///mlflow.db
+
+bench: .venv/installed  ## Measure speed against what people use
+	python -m benchmarks
+
+lock: .venv/installed  ## Compile requirements.lock afresh from pyproject.toml
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --upgrade --group dev pyproject.toml --output-file requirements.lock
+
+clean:  ## Remove the environment and caches; artifacts and records stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,83 @@
+"""Files that are either complete or absent: write beside, sync, rename; and their digests."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from capflow.errors import CapflowError
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target`` that becomes ``target`` when the block succeeds.
+
+    The temporary file is synced to disk before the rename, so that a crash leaves the old file or
+    the new one, never a torn one. When the block raises, the temporary file is removed and
+    ``target`` stays as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(target)
+        sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder from the page cache to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write ``content`` to ``target`` atomically."""
+    with replacing(target) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(target: Path, content: str) -> None:
+    """Write ``content`` to ``target`` atomically, as UTF-8."""
+    write_bytes(target, content.encode())
+
+
+def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
+    """Write ``value`` as JSON, atomically, byte for byte the same for equal values."""
+    write_text(target, json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        CapflowError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise CapflowError(f"{path}: there is no such file; run `dvc repro` to make it.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CapflowError(f"{path}: not valid JSON ({error}); fetch or make it again.") from None
+
+
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """The hexadecimal digest of one file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """One digest for all files below ``folder``: their relative names and contents, in order."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        total.update(f"{path.relative_to(folder).as_posix()}\0{digest(path)}\n".encode())
+    return total.hexdigest()

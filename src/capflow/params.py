@@ -1,0 +1,196 @@
+"""The parameters of the pipeline: one typed, bounded section for each stage of params.yaml.
+
+The entry of the data set in use (``data/sources/<name>/dataset.yaml``) has its own models, in
+:mod:`capflow.data.dataset`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from capflow.errors import CapflowError
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=10)]
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are errors, values do not change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataParams(Section):
+    """Which folder of ``data/sources`` holds the data set."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class VocabParams(Section):
+    """Which words the model knows: those seen at least ``threshold`` times in the training split."""
+
+    threshold: Count
+    punctuation: bool
+
+
+class TensorParams(Section):
+    """How a picture becomes ``size`` x ``size`` pixels: centre crop, or squashed."""
+
+    size: Annotated[int, Field(ge=16, le=1024)]
+    fit: Literal["crop", "squash"]
+
+
+class EncoderParams(Section):
+    """The network that reads the picture.
+
+    ``weights`` is ``imagenet``, ``none``, or a file in ``data/weights/`` (or an absolute path).
+    ``features`` are one ``pooled`` vector or a ``grid`` of cells.
+    """
+
+    name: str
+    weights: str
+    trainable: bool
+    features: Literal["pooled", "grid"]
+    mirrored: bool
+
+
+class DecoderParams(Section):
+    """The network that writes the caption."""
+
+    name: Literal["lstm"]
+    embedding: Count
+    hidden: Count
+    layers: Annotated[int, Field(ge=1, le=8)]
+    dropout: Share
+
+
+class ScheduleParams(Section):
+    """How the learning rate moves: see :mod:`capflow.training.schedule`."""
+
+    name: Literal["constant", "step", "cosine", "plateau"]
+    warmup: Share
+    every: Count
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Annotated[int, Field(ge=0)]
+
+
+class AugmentParams(Section):
+    """Random changes to training pictures: a crop to ``crop`` pixels (0: none) and a mirror image."""
+
+    crop: Annotated[int, Field(ge=0)]
+    flip: bool
+
+
+class TrainParams(Section):
+    """How the model learns."""
+
+    epochs: Count
+    batch_size: Count
+    batches: Literal["padded", "length"]
+    optimizer: Literal["adam", "adamw"]
+    lr: Rate
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    clip: Annotated[float, Field(ge=0)]
+    label_smoothing: Share
+    precision: Literal["fp32", "bf16"]
+    patience: Annotated[int, Field(ge=0)]
+    log_every: Count
+    schedule: ScheduleParams
+    augment: AugmentParams
+
+
+class GenerateParams(Section):
+    """How captions are searched for."""
+
+    splits: Annotated[tuple[Split, ...], Field(min_length=1)]
+    beam: Annotated[int, Field(ge=1, le=64)]
+    max_length: Annotated[int, Field(ge=1, le=200)]
+    length_penalty: Annotated[float, Field(ge=0, le=5)]
+    batch_size: Count
+
+
+class EvaluateParams(Section):
+    """What is scored beyond the seven scores."""
+
+    spice: bool
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    data: DataParams
+    vocab: VocabParams
+    tensors: TensorParams
+    encoder: EncoderParams
+    decoder: DecoderParams
+    train: TrainParams
+    generate: GenerateParams
+    evaluate: EvaluateParams
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "Params":
+        if self.train.augment.crop > self.tensors.size:
+            raise ValueError(
+                f"train.augment.crop ({self.train.augment.crop}) is larger than tensors.size ({self.tensors.size})"
+            )
+        return self
+
+
+SectionT = TypeVar("SectionT", bound=BaseModel)
+
+
+def load_yaml(path: Path, model: type[SectionT]) -> SectionT:
+    """Read a YAML file into a model.
+
+    Raises:
+        CapflowError: the file is missing, is not YAML, or a key is unknown, missing or out of bounds.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CapflowError(f"{path}: there is no such file.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CapflowError(f"{path}: not valid YAML: {' '.join(str(error).split())}.") from None
+    return parse(content, model, path)
+
+
+def parse(content: Any, model: type[SectionT], path: Path) -> SectionT:
+    """Check ``content`` (read from ``path``) against a model.
+
+    Raises:
+        CapflowError: names the file, the first offending key, its value and what is allowed.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise CapflowError(f"{path}: {_explain(key, first)}; please correct it.") from None
+
+
+def _explain(key: str, error: Any) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return f"there is no parameter `{key}`"
+        case "missing":
+            return f"the parameter `{key}` is missing"
+        case "value_error":
+            return str(error["ctx"]["error"])
+        case _:
+            message = error["msg"][0].lower() + error["msg"][1:]
+            return f"`{key}` is {error['input']!r}: {message}"
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read params.yaml.
+
+    Raises:
+        CapflowError: as :func:`load_yaml`.
+    """
+    return load_yaml(path, Params)
