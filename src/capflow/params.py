@@ -137,7 +137,8 @@ class Params(Section):
     def _crop_fits(self) -> "Params":
         if self.train.augment.crop > self.tensors.size:
             raise ValueError(
-                f"train.augment.crop ({self.train.augment.crop}) is larger than tensors.size ({self.tensors.size})"
+                f"train.augment.crop ({self.train.augment.crop}) is larger than "
+                f"tensors.size ({self.tensors.size})"
             )
         return self
 

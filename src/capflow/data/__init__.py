@@ -1,0 +1,1 @@
+"""From photographs and captions to arrays: sources, downloads, tensors, features, batches."""
