@@ -1,0 +1,110 @@
+"""Which captions a training step sees.
+
+The order of an epoch is a function of the seed and the epoch's number alone. Features belong to
+pictures and captions only point at them, so a batch names each of its pictures once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from capflow.data.captions import EncodedCaptions
+from capflow.errors import CapflowError
+
+Indices = NDArray[np.int64]
+Order = Literal["padded", "length"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B captions of P pictures.
+
+    Attributes:
+        rows: int64 [P], the pictures' rows in the tensors or features, ascending.
+        picture: int64 [B], the picture of each caption, an index into ``rows``.
+        tokens: int64 [B, T], start token, words, end token, padding (0).
+    """
+
+    rows: Indices
+    picture: Tensor
+    tokens: Tensor
+
+
+class Batches:
+    """The captions of one split whose pictures have a row, batch by batch."""
+
+    def __init__(self, captions: EncodedCaptions, ids: Indices, size: int, order: Order, seed: int) -> None:
+        """Join captions and pictures.
+
+        Args:
+            captions: the encoded captions of the split.
+            ids: int64 [N], the image id of each row of the tensors or features.
+            size: the number of captions in a batch.
+            order: ``length``: captions of one length, drawn at random, as the tutorials do;
+                ``padded``: all captions of random pictures.
+            seed: of the order.
+
+        Raises:
+            CapflowError: no caption has a picture.
+        """
+        sorter = np.argsort(ids, kind="stable")
+        place = np.searchsorted(ids, captions.images, sorter=sorter).clip(max=max(len(ids) - 1, 0))
+        rows = sorter[place] if len(ids) else place
+        known = ids[rows] == captions.images if len(ids) else np.zeros(len(rows), bool)
+        if not known.any():
+            raise CapflowError("data/vocab: no caption has a picture in data/tensors; check data/annotations.")
+        self._captions, self._size, self._order, self._seed = captions, size, order, seed
+        self._rows = rows.astype(np.int64)
+        self._usable: Indices = np.flatnonzero(known)
+
+    def captions_per_epoch(self) -> int:
+        """How many captions an epoch sees, each once."""
+        return len(self._usable)
+
+    def __len__(self) -> int:
+        """How many batches an epoch has."""
+        return len(self._plan(0))
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of one epoch."""
+        return (self._batch(chosen) for chosen in self._plan(number))
+
+    def _plan(self, epoch: int) -> list[Indices]:
+        random = np.random.default_rng((self._seed, epoch))
+        return self._by_length(random) if self._order == "length" else self._by_picture(random)
+
+    def _by_length(self, random: np.random.Generator) -> list[Indices]:
+        shuffled = random.permutation(self._usable)
+        lengths = self._captions.lengths[shuffled]
+        batches: list[Indices] = []
+        for length in np.unique(lengths):
+            same = shuffled[lengths == length]
+            batches += np.split(same, range(self._size, len(same), self._size))
+        return [batches[place] for place in random.permutation(len(batches))]
+
+    def _by_picture(self, random: np.random.Generator) -> list[Indices]:
+        rows = self._rows[self._usable]
+        pictures, picture = np.unique(rows, return_inverse=True)
+        rank = random.permutation(len(pictures))[picture]
+        order = np.argsort(rank, kind="stable")
+        # A batch ends with the picture that fills it, so that no picture is encoded twice.
+        batch = np.searchsorted(self._filled(rank[order]), np.arange(len(order)), side="right")
+        return np.split(self._usable[order], np.flatnonzero(np.diff(batch)) + 1)
+
+    def _filled(self, rank: Indices) -> Indices:
+        """Where each batch ends, given the sorted picture of each caption."""
+        ends = np.append(np.flatnonzero(np.diff(rank)) + 1, len(rank))
+        cuts, filled = [], 0
+        while filled + self._size < len(rank):
+            filled = int(ends[np.searchsorted(ends, filled + self._size)])
+            cuts.append(filled)
+        return np.array(cuts, np.int64)
+
+    def _batch(self, chosen: Indices) -> Batch:
+        rows, picture = np.unique(self._rows[chosen], return_inverse=True)
+        return Batch(rows, torch.from_numpy(picture.astype(np.int64)), self._captions.padded(chosen))

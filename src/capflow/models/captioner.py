@@ -1,0 +1,92 @@
+"""The whole model, encoder and decoder, and how it lies on disk.
+
+A model folder holds ``model.safetensors`` (weights), ``config.json`` (how to build it and how to
+prepare a picture) and ``vocab.json``; nothing else is needed to caption a photograph.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from capflow.errors import CapflowError
+from capflow.files import read_json, write_bytes, write_json, write_text
+from capflow.models.decoder import Decoder, Shape
+from capflow.models.encoder import Encoder
+from capflow.models.lstm import LSTMDecoder
+from capflow.params import DecoderParams, EncoderParams, Section, TensorParams, parse
+from capflow.text.vocabulary import Vocabulary
+
+DECODERS: dict[str, type[LSTMDecoder]] = {"lstm": LSTMDecoder}
+
+
+class CaptionerConfig(Section):
+    """How to build a model for ``words`` words, and how to prepare a picture for it.
+
+    ``crop`` is the side of the centre that the encoder sees after resizing, in pixels; 0: all.
+    """
+
+    encoder: EncoderParams
+    decoder: DecoderParams
+    tensors: TensorParams
+    crop: int
+    words: int
+
+
+class Captioner(nn.Module):
+    """Pixels to features to words."""
+
+    def __init__(self, config: CaptionerConfig) -> None:
+        """Build both networks with random weights."""
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.encoder)
+        shape = Shape(self._cells(), self.encoder.channels, config.words)
+        self.decoder: Decoder = DECODERS[config.decoder.name](config.decoder, shape)
+
+    def _cells(self) -> int:
+        side = self.config.crop or self.config.tensors.size
+        training = self.encoder.training
+        with torch.no_grad():
+            features = self.encoder.eval()(torch.zeros(1, side, side, 3, dtype=torch.uint8))
+        self.encoder.train(training)
+        return int(features.shape[1])
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Features, float [N, cells, channels], of the centres of pictures, uint8 [N, size, size, 3]."""
+        side = self.config.crop or pixels.shape[1]
+        margin = (pixels.shape[1] - side) // 2
+        features: Tensor = self.encoder(pixels[:, margin : margin + side, margin : margin + side])
+        return features
+
+
+def save_captioner(folder: Path, model: Captioner, vocabulary: Vocabulary) -> None:
+    """Write a model folder; the weights come last, so that a folder with weights is whole."""
+    write_json(folder / "config.json", model.config.model_dump(), indent=2)
+    write_text(folder / "vocab.json", vocabulary.to_json())
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    write_bytes(folder / "model.safetensors", save(weights))
+
+
+def load_captioner(folder: Path, device: torch.device) -> tuple[Captioner, Vocabulary]:
+    """Read a model folder, ready for captioning.
+
+    Raises:
+        CapflowError: a file is missing or damaged, or the files do not belong together.
+    """
+    path = folder / "config.json"
+    model = Captioner(parse(read_json(path), CaptionerConfig, path))
+    vocabulary = Vocabulary.from_json((folder / "vocab.json").read_text(encoding="utf-8"))
+    weights = folder / "model.safetensors"
+    try:
+        model.load_state_dict(load_file(weights))
+    except FileNotFoundError:
+        raise CapflowError(f"{weights}: there is no such file; run `dvc repro` to train a model.") from None
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CapflowError(f"{weights}: not the weights of this model ({reason}); train it again.") from None
+    if len(vocabulary) != model.config.words:
+        raise CapflowError(f"{folder}: vocab.json and config.json differ in size; train the model again.")
+    return model.to(device).eval(), vocabulary

@@ -1,0 +1,120 @@
+"""The encoder: any torchvision classifier without its head, or a small network for small pictures.
+
+It gives one vector for each cell of its last feature map, [N, cells, channels]; pooled, there is one
+cell, the mean. For ResNet-50 at 224 pixels that is [N, 49, 2048] or [N, 1, 2048].
+"""
+
+import difflib
+from collections import OrderedDict
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+from capflow.errors import CapflowError
+from capflow.params import EncoderParams
+
+SMALL = "small"
+_HEADS = ("fc", "classifier", "head", "heads")
+_PROBE = 224
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+
+class Encoder(nn.Module):
+    """Pixels to features.
+
+    Attributes:
+        channels: the length of each feature vector.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, params: EncoderParams) -> None:
+        """Build the network with random weights.
+
+        Raises:
+            CapflowError: torchvision has no classifier of that name.
+        """
+        super().__init__()
+        self.pooled = params.features == "pooled"
+        self.trainable = params.trainable
+        self.backbone, self.channels = _small() if params.name == SMALL else _headless(params.name)
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(params.trainable)
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """A frozen encoder stays in evaluation mode: its batch norms must not learn either."""
+        return super().train(mode and self.trainable)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Encode pictures.
+
+        Args:
+            pixels: uint8 [N, height, width, 3]; normalised here, on the device.
+
+        Returns:
+            float [N, cells, channels].
+        """
+        images = pixels.permute(0, 3, 1, 2).float().div_(255).sub_(self.mean).div_(self.std)
+        grid = self.backbone(images)
+        if isinstance(grid, dict):
+            grid = grid["grid"]
+        cells = grid.flatten(2).transpose(1, 2) if grid.dim() == 4 else grid[:, 1:]
+        return cast("Tensor", cells.mean(1, keepdim=True) if self.pooled else cells)
+
+
+def classifier(name: str) -> nn.Module:
+    """A torchvision classifier with random weights.
+
+    Raises:
+        CapflowError: there is none of that name.
+    """
+    names = models.list_models(module=models)
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "see torchvision's classification models."
+        raise CapflowError(
+            f"params.yaml: `encoder.name` is {name!r}, which torchvision does not have; {hint}"
+        )
+    # These two give auxiliary outputs in training unless told otherwise.
+    options = {"aux_logits": False} if name in {"googlenet", "inception_v3"} else {}
+    return cast("nn.Module", models.get_model(name, weights=None, **options))
+
+
+def _headless(name: str) -> tuple[nn.Module, int]:
+    """Cut a classifier after its last feature map [N, C, H, W], or after its tokens [N, 1 + cells, C].
+
+    The cut is found on the traced graph by running it once: the last node outside the head whose
+    output is one of the two. Convolutional networks end in maps; vision transformers in tokens, of
+    which the first is the class token.
+    """
+    model = classifier(name).eval()
+    nodes = [node for node in get_graph_node_names(model)[1] if node.split(".")[0] not in _HEADS]
+    with torch.no_grad():
+        outputs = create_feature_extractor(model, nodes)(torch.zeros(1, 3, _PROBE, _PROBE))
+    tensors = {node: value for node, value in outputs.items() if isinstance(value, Tensor)}
+    cut, probe = next(item for item in reversed(tensors.items()) if _is_grid(item[1]))
+    channels = probe.shape[1] if probe.dim() == 4 else probe.shape[2]
+    return create_feature_extractor(model, {cut: "grid"}), channels
+
+
+def _is_grid(output: Tensor) -> bool:
+    return (output.dim() == 4 and output.shape[-1] > 1) or (output.dim() == 3 and output.shape[1] > 1)
+
+
+def _small() -> tuple[nn.Module, int]:
+    """Five convolutions with batch norm; 64 pixels become a grid of 4 x 4."""
+    widths = (3, 32, 64, 128, 192, 192)
+    strides = (2, 2, 2, 1, 2)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for block, stride in enumerate(strides):
+        inside, outside = widths[block], widths[block + 1]
+        layers[f"conv{block}"] = nn.Conv2d(inside, outside, 3, stride, padding=1, bias=False)
+        layers[f"norm{block}"] = nn.BatchNorm2d(outside)
+        layers[f"relu{block}"] = nn.ReLU(inplace=True)
+    return nn.Sequential(layers), widths[-1]

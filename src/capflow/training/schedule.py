@@ -1,0 +1,48 @@
+"""The learning rate of each step.
+
+``constant``, ``step`` and ``cosine`` are functions of the step alone; ``plateau`` also looks at the
+validation loss, and does what the tutorials did by hand: lower the rate when the loss is flat.
+All of them may start with a linear warm-up over a share of all steps.
+"""
+
+import math
+
+from capflow.params import ScheduleParams
+
+
+class Schedule:
+    """The factor that the base learning rate is multiplied with."""
+
+    def __init__(self, params: ScheduleParams, steps_per_epoch: int, epochs: int) -> None:
+        """Prepare for a run of ``epochs`` epochs of ``steps_per_epoch`` steps."""
+        self._params = params
+        self._steps_per_epoch = steps_per_epoch
+        self._total = steps_per_epoch * epochs
+        self._warmup = round(params.warmup * self._total)
+        self._reductions = 0
+        self._best = math.inf
+        self._flat_epochs = 0
+
+    def factor(self, step: int) -> float:
+        """The factor of step ``step``, counted from 0."""
+        if step < self._warmup:
+            return (step + 1) / self._warmup
+        match self._params.name:
+            case "constant":
+                return 1.0
+            case "step":
+                return float(self._params.factor ** (step // self._steps_per_epoch // self._params.every))
+            case "cosine":
+                progress = (step - self._warmup) / max(1, self._total - self._warmup)
+                return 0.5 * (1 + math.cos(math.pi * progress))
+            case "plateau":
+                return float(self._params.factor**self._reductions)
+
+    def epoch_ended(self, val_loss: float) -> None:
+        """Tell ``plateau`` how it went; an epoch counts as flat if it does not improve by 0.01 %."""
+        if val_loss < self._best * (1 - 1e-4):
+            self._best, self._flat_epochs = val_loss, 0
+            return
+        self._flat_epochs += 1
+        if self._flat_epochs > self._params.patience:
+            self._reductions, self._flat_epochs = self._reductions + 1, 0
