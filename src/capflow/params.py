@@ -133,6 +133,12 @@ class Params(Section):
     generate: GenerateParams
     evaluate: EvaluateParams
 
+    @property
+    def stored_features(self) -> bool:
+        """Whether pictures are encoded once, before training: the encoder and what it sees are fixed."""
+        augment = self.train.augment
+        return not (self.encoder.trainable or augment.crop or augment.flip)
+
     @model_validator(mode="after")
     def _crop_fits(self) -> "Params":
         if self.train.augment.crop > self.tensors.size:

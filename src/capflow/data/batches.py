@@ -57,7 +57,7 @@ class Batches:
         rows = sorter[place] if len(ids) else place
         known = ids[rows] == captions.images if len(ids) else np.zeros(len(rows), bool)
         if not known.any():
-            raise CapflowError("data/vocab: no caption has a picture in data/tensors; check data/annotations.")
+            raise CapflowError("data/vocab: no caption has a picture in data/tensors; check the data set.")
         self._captions, self._size, self._order, self._seed = captions, size, order, seed
         self._rows = rows.astype(np.int64)
         self._usable: Indices = np.flatnonzero(known)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,11 @@ class Archive:
         except (KeyError, zipfile.BadZipFile) as error:
             raise CapflowError(f"{self._zip.filename}: {file_name} cannot be read ({error}).") from None
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        """The archive itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Close the ZIP."""
         self._zip.close()
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from capflow.errors import CapflowError
+from capflow.models.encoder import Encoder
 
 Weights = dict[str, Tensor]
 
@@ -69,3 +70,9 @@ def check_weights(weights: Weights, model: nn.Module, path: Path) -> Weights:
             raise CapflowError(f"{path}: tensor `{name}` is {shapes}; it holds weights of another network.")
         chosen[name] = weights[name].float().contiguous()
     return chosen
+
+
+def load_encoder(encoder: Encoder, path: Path) -> None:
+    """Give an encoder the weights of data/encoder; with ``weights: none`` it keeps its random ones."""
+    if weights := read_weights(path):
+        encoder.backbone.load_state_dict(weights, strict=False)

@@ -1,0 +1,28 @@
+"""Where models run, how exactly, and from which seed."""
+
+import os
+import random
+
+import numpy as np
+import torch
+
+
+def best_device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bf16 where it is fast: on a GPU, and on processors with AMX."""
+    fast = device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+
+
+def seed_everything(seed: int) -> None:
+    """Make the same seed give the same weights, on one machine, bit for bit."""
+    # cuBLAS is deterministic only with a fixed workspace, chosen before its first use.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(mode=True)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - for libraries that still use the global generator
+    torch.manual_seed(seed)

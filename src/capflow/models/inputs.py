@@ -1,0 +1,80 @@
+"""What the decoder sees of pictures, given their rows: stored features, or pixels through the encoder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from capflow.models.captioner import Captioner
+from capflow.params import AugmentParams
+
+Rows = NDArray[np.int64]
+Inputs = Callable[[Rows], Tensor]
+"""Rows, int64 [P], to features, float [P, cells, channels], on the model's device."""
+
+
+@dataclass(frozen=True)
+class StoredFeatures:
+    """Features of a frozen encoder, float16 [N, views, cells, channels].
+
+    With ``generator``, which training has, each picture is seen in a random one of its views.
+    """
+
+    features: NDArray[np.float16]
+    device: torch.device
+    generator: torch.Generator | None = None
+
+    def __call__(self, rows: Rows) -> Tensor:
+        """See :data:`Inputs`."""
+        views = np.zeros(len(rows), np.int64)
+        if self.generator is not None and self.features.shape[1] > 1:
+            views = torch.randint(self.features.shape[1], (len(rows),), generator=self.generator).numpy()
+        return torch.from_numpy(self.features[rows, views]).to(self.device).float()
+
+
+@dataclass(frozen=True)
+class EncodedPixels:
+    """Pixels, uint8 [N, size, size, 3], seen through the encoder of ``model`` at their centres."""
+
+    pixels: NDArray[np.uint8]
+    model: Captioner
+    device: torch.device
+
+    def __call__(self, rows: Rows) -> Tensor:
+        """See :data:`Inputs`."""
+        return self.model.encode(torch.from_numpy(self.pixels[rows]).to(self.device))
+
+
+@dataclass(frozen=True)
+class AugmentedPixels:
+    """Pixels seen through the encoder at random crops, mirrored or not, as training has them."""
+
+    pixels: NDArray[np.uint8]
+    model: Captioner
+    device: torch.device
+    augment: AugmentParams
+    generator: torch.Generator
+
+    def __call__(self, rows: Rows) -> Tensor:
+        """See :data:`Inputs`."""
+        pixels = torch.from_numpy(self.pixels[rows]).to(self.device)
+        features: Tensor = self.model.encoder(self._flip(self._crop(pixels)))
+        return features
+
+    def _crop(self, pixels: Tensor) -> Tensor:
+        side, size = self.augment.crop, pixels.shape[1]
+        if side in {0, size}:
+            return pixels
+        corners = torch.randint(size - side + 1, (2, len(pixels), 1), generator=self.generator)
+        down, across = (corners + torch.arange(side)).to(self.device)
+        pictures = torch.arange(len(pixels), device=self.device)
+        return pixels[pictures[:, None, None], down[:, :, None], across[:, None, :]]
+
+    def _flip(self, pixels: Tensor) -> Tensor:
+        if not self.augment.flip:
+            return pixels
+        mirrored = torch.rand(len(pixels), generator=self.generator) < 0.5
+        return torch.where(mirrored.to(self.device)[:, None, None, None], pixels.flip(2), pixels)

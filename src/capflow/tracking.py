@@ -1,0 +1,196 @@
+"""The record of what ran, in MLflow: one run, one row, for each trained model.
+
+MLflow takes seconds to import, so this module imports it where it is needed; no other module but
+``serving`` does. The client interface is used throughout: there is no global active run that a
+second thread, or a crash, could leave behind.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from filelock import FileLock
+
+from capflow import project
+from capflow.params import Params
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+EXPERIMENT = "capflow"
+MODEL_TAG = "capflow.model"
+SPLIT_TAG = "capflow.scored_split"
+_BUFFER = 500
+_SEARCH_SECTIONS = ("generate.", "evaluate.")
+
+
+class RunRecorder:
+    """Writes numbers and files to one run; numbers go in batches, a hundred times as fast as singly."""
+
+    def __init__(self, client: MlflowClient, run_id: str) -> None:
+        """Write to the run ``run_id``."""
+        self._client, self._run_id = client, run_id
+        self._buffer: list[Any] = []
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Record values at a step."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._buffer += [Metric(name, float(value), now, step) for name, value in values.items()]
+        if len(self._buffer) >= _BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is waiting."""
+        for start in range(0, len(self._buffer), _BUFFER):
+            self._client.log_batch(self._run_id, metrics=self._buffer[start : start + _BUFFER])
+        self._buffer = []
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Record parameters; each can be written once."""
+        from mlflow.entities import Param
+
+        self._client.log_batch(self._run_id, params=[Param(key, str(value)) for key, value in values.items()])
+
+    def tag(self, name: str, value: str) -> None:
+        """Set a tag."""
+        self._client.set_tag(self._run_id, name, value)
+
+    def folder(self, folder: Path, name: str) -> None:
+        """Store the files of a folder below ``name``."""
+        self._client.log_artifacts(self._run_id, str(folder), name)
+
+    def file(self, path: Path) -> None:
+        """Store one file."""
+        self._client.log_artifact(self._run_id, str(path))
+
+
+@contextmanager
+def training_run(params: Params) -> Iterator[RunRecorder]:
+    """A new run, FINISHED when the block ends well, KILLED on Ctrl-C, else FAILED."""
+    client, experiment = _connect()
+    run = client.create_run(experiment, run_name=_run_name(), tags=_origin())
+    recorder = RunRecorder(client, run.info.run_id)
+    status = "FAILED"
+    try:
+        recorder.params(_flatten(params, search=False) | _data_digests())
+        yield recorder
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        recorder.flush()
+        client.set_terminated(run.info.run_id, status)
+
+
+def scored_run(model_digest: str, params: Params) -> RunRecorder:
+    """The run that the scores of a model belong to.
+
+    That is the run that trained it, or, where the same model was already scored with another search,
+    a new run that takes over the training run's parameters and last numbers: each row of the table
+    has one set of parameters and one set of scores.
+    """
+    client, experiment = _connect()
+    runs = client.search_runs([experiment], f"tags.`{MODEL_TAG}` = '{model_digest}'")
+    search = {key: str(value) for key, value in _flatten(params, search=True).items()}
+    for run in runs:
+        if all(run.data.params.get(key, value) == value for key, value in search.items()):
+            recorder = RunRecorder(client, run.info.run_id)
+            recorder.params(search)
+            return recorder
+    recorder = _successor(client, experiment, params, runs)
+    recorder.tag(MODEL_TAG, model_digest)
+    return recorder
+
+
+def _successor(client: MlflowClient, experiment: str, params: Params, runs: list[Run]) -> RunRecorder:
+    run = client.create_run(experiment, run_name=_run_name(), tags=_origin())
+    recorder = RunRecorder(client, run.info.run_id)
+    recorder.params(_flatten(params, search=False) | _flatten(params, search=True) | _data_digests())
+    if runs:
+        recorder.tag("capflow.trained_in", runs[0].info.run_id)
+        recorder.log(runs[0].data.metrics, step=int(runs[0].data.metrics.get("step", 0)))
+        recorder.flush()
+    client.set_terminated(run.info.run_id, "FINISHED")
+    return recorder
+
+
+def _connect() -> tuple[MlflowClient, str]:
+    """A client and the experiment's id, made if need be, by one process at a time.
+
+    Two processes that create one SQLite store at the same moment would break it, hence the lock.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    with FileLock(project.store() / "mlflow.lock"):
+        client = MlflowClient(tracking_uri())
+        try:
+            found = client.get_experiment_by_name(EXPERIMENT)
+            return client, found.experiment_id if found else _create_experiment(client)
+        except MlflowException:
+            # Another machine may have been first on a shared server.
+            found = client.get_experiment_by_name(EXPERIMENT)
+            if found is None:
+                raise
+            return client, found.experiment_id
+
+
+def _create_experiment(client: MlflowClient) -> str:
+    # Without a location of its own, artifacts land in whichever directory asked first.
+    own = "MLFLOW_TRACKING_URI" not in os.environ
+    location = (project.root() / "mlartifacts").as_uri() if own else None
+    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+
+
+def tracking_uri() -> str:
+    """``MLFLOW_TRACKING_URI``, else the SQLite store at the repository root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.root() / 'mlflow.db'}"
+
+
+def _run_name() -> str | None:
+    return os.environ.get("DVC_EXP_NAME")
+
+
+def _origin() -> dict[str, str]:
+    """Which DVC experiment this is, as DVC tells its stages."""
+    names = {"DVC_EXP_NAME": "dvc.experiment", "DVC_EXP_BASELINE_REV": "dvc.baseline"}
+    return {tag: os.environ[name] for name, tag in names.items() if os.environ.get(name)}
+
+
+def _flatten(params: Params, *, search: bool) -> dict[str, Any]:
+    """Parameters by dotted name: those of search and scores, or all others."""
+    flat = dict(_leaves(params.model_dump()))
+    return {key: value for key, value in flat.items() if key.startswith(_SEARCH_SECTIONS) is search}
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _data_digests() -> dict[str, str]:
+    """The digests of the artifacts that training read, as DVC recorded them when they were made.
+
+    In ``dvc.lock`` the outputs of the earlier stages are fresh while a stage runs; its own inputs
+    are still those of the last time.
+    """
+    try:
+        lock = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    outs = [out for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])]
+    read_by_training = {str(path) for path in (project.VOCAB, project.TENSORS, project.FEATURES)}
+    return {f"digest.{Path(out['path']).name}": out["md5"] for out in outs if out["path"] in read_by_training}

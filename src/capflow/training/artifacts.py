@@ -1,0 +1,41 @@
+"""What training and captioning read of the artifacts under data/."""
+
+import torch
+
+from capflow import project
+from capflow.data import features, tensors
+from capflow.data.batches import Batches
+from capflow.data.captions import EncodedCaptions
+from capflow.models.captioner import Captioner
+from capflow.models.inputs import AugmentedPixels, EncodedPixels, Inputs, StoredFeatures
+from capflow.params import Params, Split
+
+
+def open_pictures(
+    split: Split, params: Params, model: Captioner, *, training: bool = False
+) -> tuple[list[int], Inputs]:
+    """The image ids of a split, and what the decoder sees of its pictures, row by row.
+
+    Args:
+        split: which pictures.
+        params: say whether features are stored, and how training pictures are varied.
+        model: encodes pixels where no features are stored.
+        training: whether to draw random views, crops and mirror images.
+    """
+    pictures = tensors.read(project.TENSORS, split)
+    ids = [int(image) for image in pictures.ids]
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(params.seed) if training else None
+    if params.stored_features:
+        stored = features.read(project.FEATURES, split, len(ids))
+        return ids, StoredFeatures(stored, device, generator)
+    if generator is None:
+        return ids, EncodedPixels(pictures.pixels, model, device)
+    return ids, AugmentedPixels(pictures.pixels, model, device, params.train.augment, generator)
+
+
+def open_batches(split: Split, params: Params) -> Batches:
+    """The captions of a split, batch by batch."""
+    captions = EncodedCaptions.load(project.VOCAB / split)
+    ids = tensors.read(project.TENSORS, split).ids
+    return Batches(captions, ids, params.train.batch_size, params.train.batches, params.seed)

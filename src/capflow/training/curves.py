@@ -1,0 +1,17 @@
+"""Training curves as tables, for ``dvc plots`` and the report."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+
+from capflow.files import write_text
+from capflow.training.loop import History
+
+
+def write_curves(folder: Path, history: History) -> None:
+    """Write ``train_steps.csv`` (step, train_loss, lr) and ``train_epochs.csv`` (losses and val CIDEr)."""
+    for name, rows in (("train_steps", history.steps), ("train_epochs", history.epochs)):
+        table = io.StringIO()
+        pd.DataFrame(rows).to_csv(table, index=False, lineterminator="\n")
+        write_text(folder / f"{name}.csv", table.getvalue())

@@ -1,0 +1,66 @@
+"""The score that decides which epoch is best: CIDEr of generated captions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from capflow.evaluation.scores import CiderScorer
+from capflow.models.captioner import Captioner
+from capflow.models.generate import Search, caption_rows
+from capflow.models.inputs import Inputs
+from capflow.params import GenerateParams
+from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
+
+
+def search_of(params: GenerateParams) -> Search:
+    """The search that the parameters ask for; padding, start and unknown words are never said."""
+    return Search(
+        start=START,
+        end=END,
+        barred=(PAD, START, UNK),
+        beam=params.beam,
+        max_length=params.max_length,
+        length_penalty=params.length_penalty,
+    )
+
+
+def write_captions(
+    model: Captioner, ids: Sequence[int], inputs: Inputs, vocabulary: Vocabulary, params: GenerateParams
+) -> dict[int, str]:
+    """The caption of each picture, by image id."""
+    captions: dict[int, str] = {}
+    rows = caption_rows(model.decoder, inputs, len(ids), search_of(params), params.batch_size)
+    for tokens in rows:
+        texts = [vocabulary.decode(row) for row in tokens.tolist()]
+        captions |= zip(ids[len(captions) : len(captions) + len(texts)], texts, strict=True)
+    return captions
+
+
+@dataclass(frozen=True)
+class CaptionScore:
+    """Greedy captions of the validation pictures, scored by CIDEr against their references."""
+
+    model: Captioner
+    ids: Sequence[int]
+    inputs: Inputs
+    vocabulary: Vocabulary
+    params: GenerateParams
+    cider: CiderScorer
+
+    @classmethod
+    def of(
+        cls,
+        model: Captioner,
+        pictures: tuple[Sequence[int], Inputs],
+        references: Mapping[int, Sequence[str]],
+        vocabulary: Vocabulary,
+        params: GenerateParams,
+    ) -> "CaptionScore":
+        """Prepare the references once."""
+        ids, inputs = pictures
+        cider = CiderScorer({image: references[image] for image in ids})
+        greedy = params.model_copy(update={"beam": 1})
+        return cls(model, ids, inputs, vocabulary, greedy, cider)
+
+    def __call__(self) -> float:
+        """CIDEr of the model as it is now; it must be in evaluation mode."""
+        return self.cider(write_captions(self.model, self.ids, self.inputs, self.vocabulary, self.params))

@@ -1,0 +1,51 @@
+"""Encode every picture once with a frozen encoder: data/tensors to data/features.
+
+Where the encoder is trained, or sees random crops, there is nothing to store: the folder says so.
+"""
+
+import torch
+from torch import Tensor
+
+from capflow import project
+from capflow.data import features, tensors
+from capflow.files import write_json
+from capflow.models.devices import autocast, best_device, seed_everything
+from capflow.models.encoder import Encoder
+from capflow.models.weights import load_encoder
+from capflow.params import SPLITS, load_params
+from stages import progress, run
+
+BATCH = 64
+
+
+def main() -> None:
+    """Run the stage."""
+    params = load_params()
+    write_json(project.FEATURES / "features.json", {"stored": params.stored_features})
+    if not params.stored_features:
+        return
+    seed_everything(params.seed)
+    device = best_device()
+    encoder = Encoder(params.encoder)
+    load_encoder(encoder, project.ENCODER / "weights.safetensors")
+    encoder.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def encode(pixels: Tensor) -> Tensor:
+        with autocast(device):
+            encoded: Tensor = encoder(pixels.to(device))
+        return encoded
+
+    for split in SPLITS:
+        features.write(
+            project.FEATURES / f"{split}.npy",
+            tensors.read(project.TENSORS, split),
+            encode,
+            mirrored=params.encoder.mirrored,
+            batch_size=BATCH,
+            progress=progress(f"encode {split}"),
+        )
+
+
+if __name__ == "__main__":
+    run(main)

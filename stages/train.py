@@ -1,0 +1,72 @@
+"""Train the captioner: data/vocab with data/features, or with data/tensors, to data/model."""
+
+import time
+
+import torch
+
+from capflow import project, tracking
+from capflow.data import annotations
+from capflow.files import folder_digest, write_json
+from capflow.models.captioner import Captioner, CaptionerConfig, save_captioner
+from capflow.models.devices import best_device, seed_everything
+from capflow.models.weights import load_encoder
+from capflow.params import Params, load_params
+from capflow.text.vocabulary import Vocabulary
+from capflow.training.artifacts import open_batches, open_pictures
+from capflow.training.curves import write_curves
+from capflow.training.loop import Split, Trainer
+from capflow.training.validation import CaptionScore
+from stages import run
+
+
+def main() -> None:
+    """Run the stage."""
+    began = time.monotonic()
+    params = load_params()
+    seed_everything(params.seed)
+    device = best_device()
+    vocabulary = Vocabulary.read(project.VOCAB / "vocab.json")
+    model = build_model(params, len(vocabulary)).to(device, memory_format=torch.channels_last)
+    with tracking.training_run(params) as recorder:
+        recorder.tag("device", torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
+        trainer = build_trainer(params, model, vocabulary, recorder)
+        history = trainer.run()
+        save_captioner(project.MODEL, model, vocabulary)
+        write_curves(project.METRICS, history)
+        summary = {"best_epoch": history.best_epoch, "val_CIDEr": history.best_cider}
+        write_json(project.METRICS / "train.json", summary, indent=2)
+        seconds = time.monotonic() - began
+        recorder.log({"best_val_CIDEr": history.best_cider, "train_seconds": seconds}, trainer.step)
+        recorder.tag(tracking.MODEL_TAG, folder_digest(project.MODEL))
+        recorder.folder(project.MODEL, "model")
+
+
+def build_model(params: Params, words: int) -> Captioner:
+    """The model with its first weights: random ones, and the encoder's own where it has some."""
+    config = CaptionerConfig(
+        encoder=params.encoder,
+        decoder=params.decoder,
+        tensors=params.tensors,
+        crop=params.train.augment.crop,
+        words=words,
+    )
+    model = Captioner(config)
+    load_encoder(model.encoder, project.ENCODER / "weights.safetensors")
+    return model
+
+
+def build_trainer(
+    params: Params, model: Captioner, vocabulary: Vocabulary, recorder: tracking.RunRecorder
+) -> Trainer:
+    """Everything that training reads, put together."""
+    _, seen = open_pictures("train", params, model, training=True)
+    val_pictures = open_pictures("val", params, model)
+    references = annotations.read(project.ANNOTATIONS / "val.json").captions_of()
+    score = CaptionScore.of(model, val_pictures, references, vocabulary, params.generate)
+    train = Split(open_batches("train", params), seen)
+    val = Split(open_batches("val", params), val_pictures[1])
+    return Trainer(model, train, val, score, params.train, recorder)
+
+
+if __name__ == "__main__":
+    run(main)
