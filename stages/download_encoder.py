@@ -11,7 +11,7 @@ from capflow.errors import CapflowError
 from capflow.files import digest, write_bytes
 from capflow.models.encoder import SMALL, Encoder
 from capflow.models.weights import check_weights, read_weights
-from capflow.params import EncoderParams, load_params
+from capflow.params import load_params
 from stages import run
 
 WEIGHTS = Path("data/weights")
@@ -29,9 +29,11 @@ def main() -> None:
 
 
 def imagenet(name: str) -> Path:
-    """torchvision's default weights of a classifier, in the store; fetched where they are not there."""
+    """Torchvision's default weights of a classifier, in the store; fetched where they are not there."""
     if name == SMALL:
-        raise CapflowError("params.yaml: `encoder.name: small` has no ImageNet weights; set `encoder.weights: none`.")
+        raise CapflowError(
+            "params.yaml: `encoder.name: small` has no ImageNet weights; set `encoder.weights: none`."
+        )
     url = models.get_model_weights(name).DEFAULT.url
     target = project.store() / "downloads" / "weights" / Path(url).name
 

@@ -6,10 +6,10 @@ import time
 from capflow import project
 from capflow.files import write_json
 from capflow.models.captioner import load_captioner
+from capflow.models.captioning import write_captions
 from capflow.models.devices import best_device, seed_everything
 from capflow.params import load_params
 from capflow.training.artifacts import open_pictures
-from capflow.training.validation import write_captions
 from stages import run
 
 logger = logging.getLogger(__name__)

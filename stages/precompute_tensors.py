@@ -43,8 +43,8 @@ def _judge(unreadable: list[tensors.Unreadable], wanted: int, name: str) -> None
     limit = load_spec(name).max_missing
     if len(unreadable) > limit * wanted:
         raise CapflowError(
-            f"data/images: {len(unreadable)} of {wanted} pictures cannot be read, first {unreadable[0].file_name}; "
-            f"replace them, or raise `max_missing` (now {limit:g}) in data/sources/{name}/dataset.yaml."
+            f"data/images: {len(unreadable)} of {wanted} pictures cannot be read, the first is "
+            f"{unreadable[0].file_name}; replace them, or raise `max_missing` (now {limit:g}) in data/sources/{name}/dataset.yaml."
         )
 
 

@@ -1,14 +1,11 @@
 """The search for a caption, many pictures at a time; a beam of one is greedy search."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from capflow.models.decoder import Decoder, State
-from capflow.models.inputs import Inputs
 
 
 @dataclass(frozen=True)
@@ -124,13 +121,3 @@ def _best(beams: _Beams, search: Search) -> tuple[Tensor, Tensor]:
     tokens = beams.tokens[rows, winner, 1:]
     padding = search.max_length + 1 - tokens.shape[1]
     return torch.nn.functional.pad(tokens, (0, padding), value=search.end), beams.scores[rows, winner]
-
-
-def caption_rows(
-    decoder: Decoder, inputs: Inputs, rows: int, search: Search, batch_size: int
-) -> Iterator[Tensor]:
-    """Captions of pictures 0 .. ``rows`` - 1 as tokens, int64 [B, max_length + 1], a batch at a time."""
-    with torch.inference_mode():
-        for start in range(0, rows, batch_size):
-            features = inputs(np.arange(start, min(start + batch_size, rows)))
-            yield generate(decoder, features, search)[0]

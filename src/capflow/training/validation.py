@@ -5,34 +5,10 @@ from dataclasses import dataclass
 
 from capflow.evaluation.scores import CiderScorer
 from capflow.models.captioner import Captioner
-from capflow.models.generate import Search, caption_rows
+from capflow.models.captioning import write_captions
 from capflow.models.inputs import Inputs
 from capflow.params import GenerateParams
-from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
-
-
-def search_of(params: GenerateParams) -> Search:
-    """The search that the parameters ask for; padding, start and unknown words are never said."""
-    return Search(
-        start=START,
-        end=END,
-        barred=(PAD, START, UNK),
-        beam=params.beam,
-        max_length=params.max_length,
-        length_penalty=params.length_penalty,
-    )
-
-
-def write_captions(
-    model: Captioner, ids: Sequence[int], inputs: Inputs, vocabulary: Vocabulary, params: GenerateParams
-) -> dict[int, str]:
-    """The caption of each picture, by image id."""
-    captions: dict[int, str] = {}
-    rows = caption_rows(model.decoder, inputs, len(ids), search_of(params), params.batch_size)
-    for tokens in rows:
-        texts = [vocabulary.decode(row) for row in tokens.tolist()]
-        captions |= zip(ids[len(captions) : len(captions) + len(texts)], texts, strict=True)
-    return captions
+from capflow.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
