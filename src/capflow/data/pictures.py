@@ -49,7 +49,7 @@ def decode(content: bytes, name: str) -> Pixels:
         if _is_plain_jpeg(picture):
             pixels: Pixels = simplejpeg.decode_jpeg(content, "RGB")
             return pixels
-        return np.asarray(ImageOps.exif_transpose(_to_rgb(picture)))
+        return np.array(ImageOps.exif_transpose(_to_rgb(picture)))  # PyTorch wants it writable
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         reason = "not a picture" if isinstance(error, UnidentifiedImageError) else str(error).splitlines()[0]
         raise CapflowError(f"{name}: cannot be read as a picture ({reason}); replace or remove it.") from None

@@ -81,8 +81,8 @@ def classifier(name: str) -> nn.Module:
         raise CapflowError(
             f"params.yaml: `encoder.name` is {name!r}, which torchvision does not have; {hint}"
         )
-    # These two give auxiliary outputs in training unless told otherwise.
-    options = {"aux_logits": False} if name in {"googlenet", "inception_v3"} else {}
+    # These two have auxiliary outputs, and an initialisation that takes minutes, unless told otherwise.
+    options = {"aux_logits": False, "init_weights": False} if name in {"googlenet", "inception_v3"} else {}
     return cast("nn.Module", models.get_model(name, weights=None, **options))
 
 

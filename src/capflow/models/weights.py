@@ -29,7 +29,7 @@ def read_weights(path: Path) -> Weights:
             case ".safetensors":
                 return load_file(path)
             case ".npz":
-                with np.load(path, allow_pickle=False) as arrays:
+                with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                     return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
             case ".pth" | ".pt":
                 return _tensors(torch.load(path, map_location="cpu", weights_only=True), path)

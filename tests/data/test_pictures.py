@@ -1,0 +1,107 @@
+"""Pictures: every kind decodes to what Pillow gives, or is clearly rejected."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from capflow.data.pictures import Fit, decode, resize
+from capflow.errors import CapflowError
+
+
+def photograph(width: int = 60, height: int = 40, mode: str = "RGB") -> Image.Image:
+    rows, columns = np.mgrid[0:height, 0:width]
+    red, green = columns * 255 // width, rows * 255 // height
+    pixels = np.stack([red, green, (red + green) // 2], -1).astype(np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "options"),
+    [
+        ("RGB", "JPEG", {}),
+        ("RGB", "JPEG", {"progressive": True}),
+        ("L", "JPEG", {}),
+        ("CMYK", "JPEG", {}),
+        ("RGB", "PNG", {}),
+        ("P", "PNG", {}),
+        ("1", "PNG", {}),
+        ("RGB", "WEBP", {"lossless": True}),
+        ("RGB", "GIF", {}),
+    ],
+)
+def test_every_kind_is_what_pillow_gives(mode: str, kind: str, options: dict[str, Any]) -> None:
+    content = saved(photograph(mode=mode), kind, **options)
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+    found = decode(content, "a")
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_transparent_becomes_white() -> None:
+    clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert (decode(saved(clear, "PNG"), "a") == 255).all()
+
+
+def test_sixteen_bits_keep_their_high_byte() -> None:
+    deep = Image.fromarray(np.full((4, 4), 0x80FF, np.uint16))
+    assert (decode(saved(deep, "PNG"), "a") == 0x80).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_pictures_are_upright(orientation: int, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+    upright = photograph()
+    stored = upright
+    if orientation in turned:
+        undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
+        stored = upright.transpose(Image.Transpose(undo))
+    found = decode(saved(stored, kind, exif=exif), "a").astype(int)
+    assert found.shape == (40, 60, 3)
+    assert np.abs(found - np.asarray(upright).astype(int)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>", saved(photograph(), "JPEG")[:300], saved(photograph(), "PNG")[:60]]
+)
+def test_what_is_not_a_picture_is_named(content: bytes) -> None:
+    with pytest.raises(CapflowError, match=r"^cat\.jpg: .*") as caught:
+        decode(content, "cat.jpg")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_giant_is_refused_from_its_header() -> None:
+    content = bytearray(saved(photograph(), "PNG"))
+    content[16:24] = (60000).to_bytes(4, "big") * 2
+    with pytest.raises(CapflowError, match=r"cat\.jpg"):
+        decode(bytes(content), "cat.jpg")
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 64), st.sampled_from(["crop", "squash"]))
+@settings(max_examples=60, deadline=None)
+def test_resize_is_within_one_of_pillow(width: int, height: int, size: int, fit: Fit) -> None:
+    picture = photograph(width, height)
+    found = resize(np.array(picture), size, fit).numpy()
+    if fit == "squash":
+        expected = picture.resize((size, size), Image.Resampling.BILINEAR)
+    else:
+        short = min(width, height)
+        wide, high = max(size, width * size // short), max(size, height * size // short)
+        left, top = (wide - size) // 2, (high - size) // 2
+        whole = picture.resize((wide, high), Image.Resampling.BILINEAR)
+        expected = whole.crop((left, top, left + size, top + size))
+    assert found.shape == (size, size, 3)
+    assert np.abs(found.astype(int) - np.asarray(expected).astype(int)).max() <= 1

@@ -1,0 +1,75 @@
+"""Encoders: any torchvision classifier, cut before its head."""
+
+import pytest
+import torch
+from torch import nn
+
+from capflow.errors import CapflowError
+from capflow.models.encoder import Encoder, classifier
+from capflow.params import EncoderParams
+
+
+def params(name: str, features: str = "grid", *, trainable: bool = False) -> EncoderParams:
+    return EncoderParams.model_validate(
+        {"name": name, "weights": "none", "trainable": trainable, "features": features, "mirrored": False}
+    )
+
+
+def pixels(side: int) -> torch.Tensor:
+    return torch.randint(
+        0, 256, (2, side, side, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "cells", "channels"),
+    [
+        ("small", 64, 16, 192),
+        ("resnet18", 224, 49, 512),
+        ("squeezenet1_0", 224, 169, 512),
+        ("mobilenet_v2", 128, 16, 1280),
+        ("shufflenet_v2_x0_5", 96, 9, 1024),
+        ("swin_t", 224, 49, 768),
+        ("vit_b_32", 224, 49, 768),
+        ("googlenet", 128, 16, 1024),
+    ],
+)
+def test_the_last_feature_map_is_found(name: str, side: int, cells: int, channels: int) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(params(name)).eval()
+    with torch.no_grad():
+        grid = encoder(pixels(side))
+    assert grid.shape == (2, cells, channels)
+    assert encoder.channels == channels
+
+
+def test_pooled_resnet_features_are_what_its_last_layer_sees() -> None:
+    torch.manual_seed(0)
+    whole = classifier("resnet18").eval()
+    encoder = Encoder(params("resnet18", "pooled")).eval()
+    encoder.backbone.load_state_dict(whole.state_dict(), strict=False)
+    whole.fc = nn.Identity()
+    images = (pixels(96).permute(0, 3, 1, 2) / 255 - encoder.mean) / encoder.std
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(pixels(96))[:, 0], whole(images), rtol=1e-4, atol=1e-4)
+
+
+def test_a_frozen_encoder_never_changes() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(params("small")).train()
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    encoder(pixels(32))
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
+
+
+def test_a_trainable_encoder_learns_in_training_mode() -> None:
+    encoder = Encoder(params("small", trainable=True)).train()
+    encoder(pixels(32)).sum().backward()
+    assert all(parameter.grad is not None for parameter in encoder.parameters())
+
+
+@pytest.mark.parametrize(("name", "hint"), [("resnet5O", "resnet50"), ("fasterrcnn_resnet50_fpn", "")])
+def test_an_unknown_name_is_an_error_with_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(CapflowError, match=rf"`encoder.name` is '{name}'.*{hint}"):
+        Encoder(params(name))

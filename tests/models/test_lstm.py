@@ -1,0 +1,75 @@
+"""The LSTM decoder: its golden loss, and steps that equal the parallel pass."""
+
+import pytest
+import torch
+
+from capflow.models.decoder import Shape
+from capflow.models.lstm import LSTMDecoder
+from capflow.params import DecoderParams
+from capflow.training.loop import caption_loss
+
+
+def decoder(layers: int, dropout: float = 0.0) -> LSTMDecoder:
+    torch.manual_seed(0)
+    params = DecoderParams(name="lstm", embedding=16, hidden=24, layers=layers, dropout=dropout)
+    return LSTMDecoder(params, Shape(cells=4, channels=8, words=30))
+
+
+def example() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randint(4, 30, (5, 9), generator=generator)
+    tokens[:, 0] = 1
+    return torch.randn(5, 4, 8, generator=generator), tokens
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_steps_equal_the_parallel_pass(layers: int) -> None:
+    model = decoder(layers, dropout=0.5).eval()
+    features, tokens = example()
+    with torch.no_grad():
+        expected = model.words(model(features, tokens))
+        state = model.init(features)
+        for place in range(tokens.shape[1]):
+            logits, state = model.step(tokens[:, place], state)
+            torch.testing.assert_close(logits, expected[:, place], rtol=1e-5, atol=1e-6)
+
+
+def test_golden_loss() -> None:
+    features, tokens = example()
+    tokens[2, 5:] = 0
+    loss = caption_loss(decoder(1), features, tokens)
+    assert loss.item() == pytest.approx(GOLDEN, abs=1e-5)
+
+
+GOLDEN = 3.4
+
+
+def test_padding_does_not_count() -> None:
+    model = decoder(1)
+    features, tokens = example()
+    padded = torch.cat([tokens, torch.zeros(5, 7, dtype=torch.long)], 1)
+    torch.testing.assert_close(
+        caption_loss(model, features, padded), caption_loss(model, features, tokens), rtol=1e-6, atol=1e-6
+    )
+
+
+def test_the_loss_is_a_mean_over_words_not_over_captions() -> None:
+    model = decoder(1)
+    features, tokens = example()
+    tokens[0, 4:] = 0
+    short = caption_loss(model, features[:1], tokens[:1])
+    others = caption_loss(model, features[1:], tokens[1:])
+    both = caption_loss(model, features, tokens)
+    torch.testing.assert_close(both, (3 * short + 32 * others) / 35)
+
+
+def test_one_batch_can_be_learnt_by_heart() -> None:
+    model = decoder(1)
+    features, tokens = example()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(80):
+        optimizer.zero_grad()
+        loss = caption_loss(model, features, tokens)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.05

@@ -1,0 +1,86 @@
+"""Parameters: what is right is read, what is wrong is named in one sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from capflow.errors import CapflowError
+from capflow.params import Params, load_params
+
+SHIPPED = Path(__file__).parents[1] / "params.yaml"
+
+
+def write(folder: Path, change: dict[str, Any]) -> Path:
+    content = yaml.safe_load(SHIPPED.read_text())
+    for key, value in change.items():
+        *sections, name = key.split(".")
+        place = content
+        for section in sections:
+            place = place[section]
+        if value is None:
+            del place[name]
+        else:
+            place[name] = value
+    target = folder / "params.yaml"
+    target.write_text(yaml.safe_dump(content))
+    return target
+
+
+def test_shipped_parameters_are_valid() -> None:
+    assert isinstance(load_params(SHIPPED), Params)
+
+
+def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED.read_text().replace("lr: 0.002", "lr: 1e-05"))
+    assert yaml.safe_load(path.read_text())["train"]["lr"] == "1e-05"
+    assert load_params(path).train.lr == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"train.lrr": 1}, "no parameter `train.lrr`"),
+        ({"train.lr": None}, "`train.lr` is missing"),
+        ({"train.lr": "fast"}, "`train.lr` is 'fast'"),
+        ({"train.lr": -1}, "`train.lr` is -1"),
+        ({"train.lr": float("nan")}, "`train.lr` is nan"),
+        ({"train.epochs": 1.5}, "`train.epochs` is 1.5"),
+        ({"decoder.name": "gru"}, "`decoder.name` is 'gru'"),
+        ({"decoder.dropout": 1.0}, "`decoder.dropout` is 1.0"),
+        ({"generate.splits": []}, "`generate.splits` is []"),
+        ({"generate.splits": ["dev"]}, "`generate.splits.0` is 'dev'"),
+        ({"data.name": "../secrets"}, "`data.name` is '../secrets'"),
+        ({"train.augment.crop": 65}, "train.augment.crop (65) is larger than tensors.size (64)"),
+        ({"train": "all"}, "`train` is 'all'"),
+    ],
+)
+def test_bad_values_are_named(tmp_path: Path, change: dict[str, Any], named: str) -> None:
+    path = write(tmp_path, change)
+    with pytest.raises(CapflowError) as caught:
+        load_params(path)
+    assert named in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", "a: [1", "\x00", "just words"])
+def test_files_that_are_not_parameters_are_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(CapflowError, match=r"params\.yaml") as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_features_are_stored_only_when_nothing_about_them_changes(tmp_path: Path) -> None:
+    frozen = {"encoder.trainable": False}
+    assert load_params(write(tmp_path, frozen)).stored_features
+    for change in (
+        {"encoder.trainable": True},
+        frozen | {"train.augment.crop": 48},
+        frozen | {"train.augment.flip": True},
+    ):
+        assert not load_params(write(tmp_path, change)).stored_features
