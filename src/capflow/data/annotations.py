@@ -3,10 +3,12 @@
 A file ``data/annotations/<split>.json`` is loaded by ``pycocotools.coco.COCO`` as it is.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NoReturn, NotRequired, TypedDict, cast
 
+from capflow.errors import CapflowError
 from capflow.files import read_json, write_json
 
 
@@ -44,14 +46,111 @@ class Annotations:
             captions[annotation["image_id"]].append(annotation["caption"])
         return captions
 
+    def only(self, image_ids: Collection[int]) -> "Annotations":
+        """The pictures with these ids and their captions, in file order."""
+        images = [image for image in self.images if image["id"] in image_ids]
+        captions = [caption for caption in self.annotations if caption["image_id"] in image_ids]
+        return Annotations(images, captions, self.info)
+
+    def first(self, images: int) -> "Annotations":
+        """The pictures with the lowest ids: a smaller subset lies within each larger one."""
+        return self.only(set(sorted(image["id"] for image in self.images)[:images]))
+
+    def one_caption_each(self) -> "Annotations":
+        """The same pictures, each with the first of its captions in file order."""
+        firsts: dict[int, CaptionRecord] = {}
+        for caption in self.annotations:
+            firsts.setdefault(caption["image_id"], caption)
+        return Annotations(self.images, list(firsts.values()), self.info)
+
 
 def read(path: Path) -> Annotations:
-    """Read COCO captions JSON and check it."""
-    content = read_json(path)
-    return Annotations(content["images"], content.get("annotations", []), content.get("info", {}))
+    """Read COCO captions JSON and check every record.
+
+    Raises:
+        CapflowError: names the file, the first record that is wrong, and what it should be.
+    """
+    return parse(read_json(path), path)
 
 
 def write(path: Path, split: Annotations) -> None:
     """Write COCO captions JSON, atomically."""
     content = {"info": split.info, "images": split.images, "annotations": split.annotations}
     write_json(path, content)
+
+
+def parse(content: Any, origin: Path | str) -> Annotations:
+    """Check decoded JSON that was read from ``origin``.
+
+    Ids are whole numbers and unique, file names are unique and without a folder, every caption is
+    text and belongs to a picture of the file. Keys that Capflow does not know are kept.
+
+    Raises:
+        CapflowError: as :func:`read`.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise CapflowError(f"{origin}: not COCO captions JSON (no list `images`); fetch or make it again.")
+    captions, info = content.get("annotations", []), content.get("info", {})
+    if not isinstance(captions, list) or not isinstance(info, dict):
+        raise CapflowError(f"{origin}: `annotations` is not a list or `info` not a mapping; make it again.")
+    ids = _check_images(content["images"], origin)
+    _check_captions(captions, ids, origin)
+    return Annotations(content["images"], captions, info)
+
+
+def _check_images(images: list[Any], origin: Path | str) -> set[int]:
+    ids: set[int] = set()
+    names: set[str] = set()
+    for index, image in enumerate(images):
+        record = f"images[{index}]"
+        ids.add(_new_id(image, ids, record, origin))
+        name = image.get("file_name")
+        if not is_file_name(name):
+            _fail(origin, record, f"`file_name` is {name!r}, not the plain name of a file")
+        if name in names:
+            _fail(origin, record, f"`file_name` {name!r} is taken by an earlier picture")
+        names.add(name)
+        for key in ("width", "height"):
+            if key in image and not (_is_whole(image[key]) and image[key] > 0):
+                _fail(origin, record, f"`{key}` is {image[key]!r}, not a number of pixels")
+        if not isinstance(image.get("coco_url", ""), str):
+            _fail(origin, record, f"`coco_url` is {image['coco_url']!r}, not an address")
+    return ids
+
+
+def _check_captions(captions: list[Any], image_ids: Collection[int], origin: Path | str) -> None:
+    ids: set[int] = set()
+    for index, annotation in enumerate(captions):
+        record = f"annotations[{index}]"
+        ids.add(_new_id(annotation, ids, record, origin))
+        image_id, caption = annotation.get("image_id"), annotation.get("caption")
+        if not _is_whole(image_id) or image_id not in image_ids:
+            _fail(origin, record, f"`image_id` is {image_id!r}, which no picture of the file has")
+        if not isinstance(caption, str) or not caption.strip():
+            _fail(origin, record, f"`caption` is {caption!r}, not a text")
+
+
+def _new_id(record: Any, taken: Collection[int], name: str, origin: Path | str) -> int:
+    if not isinstance(record, Mapping):
+        _fail(origin, name, f"it is {record!r}, not a mapping")
+    number = record.get("id")
+    if not _is_whole(number):
+        _fail(origin, name, f"`id` is {number!r}, not a whole number")
+    if number in taken:
+        _fail(origin, name, f"`id` {number} is taken by an earlier record")
+    return cast("int", number)
+
+
+def is_file_name(name: object) -> bool:
+    """Whether ``name`` is the plain, printable name of a file, without a folder."""
+    if not isinstance(name, str) or name in {"", ".", ".."}:
+        return False
+    return name.isprintable() and "/" not in name and "\\" not in name
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _fail(origin: Path | str, record: str, problem: str) -> NoReturn:
+    raise CapflowError(f"{origin}: {record}: {problem}; correct or remove this record.")

@@ -1,0 +1,72 @@
+"""The catalogue: data/sources/<name>/dataset.yaml says what a data set is and where it comes from."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from capflow import project
+from capflow.data.sources import Source
+from capflow.data.sources.coco import CocoSource, CocoSpec
+from capflow.data.sources.flickr8k import Flickr8kSource, Flickr8kSpec
+from capflow.data.sources.folder import FolderSource, FolderSpec
+from capflow.data.sources.photos import PhotoSpec
+from capflow.data.sources.scenes import ScenesSource, ScenesSpec
+from capflow.errors import CapflowError
+from capflow.params import load_yaml
+
+DatasetSpec = ScenesSpec | CocoSpec | Flickr8kSpec | FolderSpec
+Kind = Literal["scenes", "coco", "flickr8k", "folder"]
+
+_SPECS: dict[Kind, type[DatasetSpec]] = {
+    "scenes": ScenesSpec,
+    "coco": CocoSpec,
+    "flickr8k": Flickr8kSpec,
+    "folder": FolderSpec,
+}
+
+
+class _Entry(BaseModel):
+    """The one key that all entries share. Read first, so that errors speak of the right kind only."""
+
+    kind: Kind
+
+
+def load_spec(name: str) -> DatasetSpec:
+    """Read the catalogue's entry of a data set.
+
+    Raises:
+        CapflowError: there is no such data set, or a key of its entry is wrong.
+    """
+    path = project.SOURCES / name / "dataset.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(entry.parent.name for entry in project.SOURCES.glob("*/dataset.yaml")))
+        raise CapflowError(f"{path}: there is no data set {name!r}; known are {known or 'none'}.")
+    return load_yaml(path, _SPECS[load_yaml(path, _Entry).kind])
+
+
+def open_source(name: str) -> Source:
+    """The source of a data set.
+
+    Raises:
+        CapflowError: as :func:`load_spec`.
+    """
+    spec, home = load_spec(name), project.SOURCES / name
+    match spec:
+        case ScenesSpec():
+            return ScenesSource(spec)
+        case CocoSpec():
+            return CocoSource(spec)
+        case Flickr8kSpec():
+            return Flickr8kSource(spec, home)
+        case FolderSpec():
+            return FolderSource(spec, home)
+
+
+def tolerated(name: str) -> float:
+    """The share of each split's pictures that may be missing; generated pictures never are.
+
+    Raises:
+        CapflowError: as :func:`load_spec`.
+    """
+    spec = load_spec(name)
+    return spec.max_missing if isinstance(spec, PhotoSpec) else 0.0

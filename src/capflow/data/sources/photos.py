@@ -1,0 +1,84 @@
+"""What all sources of photographs share: the keys of their dataset.yaml and tables of captions."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from capflow.data.annotations import Annotations
+from capflow.errors import CapflowError
+from capflow.params import Count, Section
+
+
+class PhotoSpec(Section):
+    """How much of a data set is used, and how much of it may be missing.
+
+    ``max_images`` keeps the pictures with the lowest ids of each split. ``max_missing`` is the
+    share of a split's pictures that need not be had.
+    """
+
+    captions: Literal["all", "first"]
+    max_images: Count | None
+    max_missing: Annotated[float, Field(ge=0, le=1)]
+
+    def choose(self, split: Annotations) -> Annotations:
+        """The pictures and captions of one split that are wanted."""
+        some = split if self.max_images is None else split.first(self.max_images)
+        return some if self.captions == "all" else some.one_caption_each()
+
+
+class Row(NamedTuple):
+    """One line of a table of captions; ``place`` names it in errors, an absent ``split`` is empty."""
+
+    image: str
+    caption: str
+    split: str
+    place: str
+
+
+def read_table(path: Path) -> list[Row]:
+    """Read a CSV with the header ``image,caption`` or ``image,caption,split``.
+
+    A caption in the last column may hold commas without quotes.
+
+    Raises:
+        CapflowError: no such file, another header, or a line that is not a row of the table.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return list(_rows(path, stream))
+    except FileNotFoundError:
+        raise CapflowError(f"{path}: there is no such file; it should hold the captions.") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CapflowError(f"{path}: not a CSV in UTF-8 ({error}); save it as one.") from None
+
+
+def _rows(path: Path, stream: Iterator[str]) -> Iterator[Row]:
+    reader = csv.reader(stream, strict=True)
+    header = [name.strip() for name in next(reader, [])]
+    if header not in (["image", "caption"], ["image", "caption", "split"]):
+        raise CapflowError(
+            f"{path}: the first line is {header}; it should be image,caption or image,caption,split."
+        )
+    for cells in reader:
+        place = f"{path}:{reader.line_num}"
+        if not cells:
+            continue
+        if len(header) == 2:
+            cells[1:] = [",".join(cells[1:])]
+        if len(cells) != len(header) or not cells[0].strip():
+            raise CapflowError(f"{place}: {cells} is not a row of {','.join(header)}; correct the line.")
+        yield checked(Row(cells[0].strip(), cells[1], cells[2].strip() if len(header) == 3 else "", place))
+
+
+def checked(row: Row) -> Row:
+    """The row itself, if it holds a caption.
+
+    Raises:
+        CapflowError: the caption is blank.
+    """
+    if not row.caption.strip():
+        raise CapflowError(f"{row.place}: the caption of {row.image} is empty; write one or remove the line.")
+    return row

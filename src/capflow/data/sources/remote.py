@@ -1,0 +1,90 @@
+"""Files of a catalogue on a server, or on a mirror that may hold a smaller version of them.
+
+What is fetched stays in the store, below the name of its server, and is not fetched again.
+"""
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from capflow import project
+from capflow.data import archives
+from capflow.data.download import Request, fetch
+from capflow.errors import CapflowError
+from capflow.files import digest
+from capflow.params import Count, Section
+
+logger = logging.getLogger(__name__)
+
+Address = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$"), AfterValidator(lambda url: url.rstrip("/"))]
+PlainPath = Annotated[str, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")]
+
+
+class RemoteFile(Section):
+    """A ZIP or JSON file below the base address; its size in bytes and its MD5 where they are known."""
+
+    path: PlainPath
+    size: Count | None = None
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+
+
+class Remote:
+    """A server that holds the files of a catalogue.
+
+    Args:
+        base: the address that all paths are below.
+        mirror: whether it is somebody's mirror. There a file of another size than the catalogue's
+            is taken for a smaller version and needs to be sound only; a file of the same size
+            must have the same digest. COCO's own server must have the catalogue's files exactly.
+    """
+
+    def __init__(self, base: str, *, mirror: bool) -> None:
+        self.base = base
+        self._mirror = mirror
+        self.store = project.store() / "downloads" / re.sub(r"[^\w.-]+", "_", base.partition("://")[2])
+
+    def get(self, file: RemoteFile) -> Path | None:
+        """The place of a file in the store, fetched if need be; None when the server has no such file.
+
+        Raises:
+            CapflowError: the server does not answer, or sends something else.
+        """
+        path = self.store / file.path
+        request = Request(f"{self.base}/{file.path}", path, lambda came: self._fault(came, file))
+        for failure in fetch([request], path.name):
+            if failure.absent:
+                return None
+            raise CapflowError(
+                f"{request.url}: {failure.reason}; check the network and `mirror` of the data set, "
+                "then run again."
+            )
+        if file.size not in (None, path.stat().st_size):
+            logger.warning(
+                "%s: not the catalogue's, but the mirror's own (%d bytes)", path, path.stat().st_size
+            )
+        return path
+
+    def _fault(self, path: Path, file: RemoteFile) -> str | None:
+        size = path.stat().st_size
+        if self._mirror and size != file.size:
+            return _unsound(path, file)
+        if file.size not in (None, size):
+            return f"{size:,} bytes came instead of {file.size:,}"
+        if file.md5 is None:
+            return _unsound(path, file)
+        md5 = digest(path, "md5")
+        return None if md5 == file.md5 else f"its MD5 is {md5} instead of {file.md5}"
+
+
+def _unsound(path: Path, file: RemoteFile) -> str | None:
+    if file.path.endswith(".zip"):
+        return archives.zip_fault(path)
+    try:
+        json.loads(path.read_bytes())
+    except ValueError as error:
+        return f"not valid JSON ({error})"
+    return None

@@ -1,0 +1,44 @@
+"""The stages of the pipeline: each script reads its parameters, calls the library, writes its artifacts.
+
+DVC runs queued and temporary experiments in a copy of the repository, while the environment has the
+live checkout installed. So the ``src`` of the copy that a stage stands in comes first.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from capflow.errors import CapflowError
+
+T = TypeVar("T")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage: messages to stderr, a bad input as one sentence there and exit code 1.
+
+    An interruption ends with 130, the shells' code for it.
+    """
+    for level in (logging.INFO, logging.WARNING, logging.ERROR):
+        logging.addLevelName(level, logging.getLevelName(level).lower())
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    # Our own messages, and only the warnings of the libraries.
+    for name in ("capflow", "stages", "__main__"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    try:
+        main()
+    except CapflowError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def progress(title: str) -> Callable[[Iterable[T], int], Iterable[T]]:
+    """A progress bar for (items, their number), shown on a terminal only."""
+    return lambda items, total: tqdm(items, desc=title, total=total, disable=None)

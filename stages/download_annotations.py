@@ -1,0 +1,31 @@
+"""Write the captions of the chosen data set as COCO captions JSON, one file for each split."""
+
+import logging
+
+from capflow.data import annotations
+from capflow.data.dataset import open_source
+from capflow.errors import CapflowError
+from capflow.params import load_params
+from capflow.project import ANNOTATIONS, SOURCES
+from stages import run
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Read the source, then write data/annotations/{train,val,test}.json."""
+    name = load_params().data.name
+    splits = open_source(name).annotations()
+    for split in ("train", "val"):
+        if not splits[split].annotations:
+            raise CapflowError(
+                f"{SOURCES / name}: the {split} split has no captions; give it some, "
+                "or choose another data set."
+            )
+    for split, part in splits.items():
+        annotations.write(ANNOTATIONS / f"{split}.json", part)
+        logger.info("%s: %d pictures, %d captions", split, len(part.images), len(part.annotations))
+
+
+if __name__ == "__main__":
+    run(main)
