@@ -105,9 +105,7 @@ class CocoSource:
         file, folder = self._spec.splits[split].annotations, self._spec.splits[split].folder
         found = self._find(file)
         if found is None and split == "test":
-            logger.warning(
-                "%s/%s: the server has none; the test split is empty", self._remote.base, file.path
-            )
+            logger.warning("%s/%s: not there; the test split is empty", self._remote.base, file.path)
             return Annotations([], [])
         if found is None:
             raise CapflowError(

@@ -6,7 +6,6 @@ split, belong to the training split. Captions are taken from COCO, not from this
 """
 
 import json
-import logging
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -17,8 +16,6 @@ from capflow.data.annotations import Annotations
 from capflow.errors import CapflowError
 from capflow.files import read_json
 from capflow.params import SPLITS, Split
-
-logger = logging.getLogger(__name__)
 
 FILE = "dataset_coco.json"
 _SPLITS: Mapping[str, Split] = {"train": "train", "restval": "train", "val": "val", "test": "test"}

@@ -45,6 +45,7 @@ class Remote:
     def __init__(self, base: str, *, mirror: bool) -> None:
         self.base = base
         self._mirror = mirror
+        self._known: dict[str, Path | None] = {}
         self.store = project.store() / "downloads" / re.sub(r"[^\w.-]+", "_", base.partition("://")[2])
 
     def get(self, file: RemoteFile) -> Path | None:
@@ -53,6 +54,11 @@ class Remote:
         Raises:
             CapflowError: the server does not answer, or sends something else.
         """
+        if file.path not in self._known:
+            self._known[file.path] = self._fetch(file)
+        return self._known[file.path]
+
+    def _fetch(self, file: RemoteFile) -> Path | None:
         path = self.store / file.path
         request = Request(f"{self.base}/{file.path}", path, lambda came: self._fault(came, file))
         for failure in fetch([request], path.name):
@@ -62,10 +68,9 @@ class Remote:
                 f"{request.url}: {failure.reason}; check the network and `mirror` of the data set, "
                 "then run again."
             )
-        if file.size not in (None, path.stat().st_size):
-            logger.warning(
-                "%s: not the catalogue's, but the mirror's own (%d bytes)", path, path.stat().st_size
-            )
+        size = path.stat().st_size
+        if file.size not in (None, size):
+            logger.warning("%s: the mirror's own file (%d bytes), not the catalogue's", path, size)
         return path
 
     def _fault(self, path: Path, file: RemoteFile) -> str | None:
