@@ -28,7 +28,7 @@ def main() -> None:
     device = best_device()
     encoder = Encoder(params.encoder)
     load_encoder(encoder, project.ENCODER / "weights.safetensors")
-    encoder.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    encoder.to(device).eval()
 
     @torch.inference_mode()
     def encode(pixels: Tensor) -> Tensor:

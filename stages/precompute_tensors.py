@@ -4,7 +4,7 @@ import logging
 
 from capflow import project
 from capflow.data import annotations, tensors
-from capflow.data.dataset import load_spec
+from capflow.data.dataset import tolerated
 from capflow.errors import CapflowError
 from capflow.files import write_json
 from capflow.params import SPLITS, load_params
@@ -40,11 +40,12 @@ def _judge(unreadable: list[tensors.Unreadable], wanted: int, name: str) -> None
     """Damaged pictures are left out; too many of them are an error."""
     for picture in unreadable:
         logger.warning("left out: %s", picture.reason)
-    limit = load_spec(name).max_missing
+    limit = tolerated(name)
     if len(unreadable) > limit * wanted:
         raise CapflowError(
             f"data/images: {len(unreadable)} of {wanted} pictures cannot be read, the first is "
-            f"{unreadable[0].file_name}; replace them, or raise `max_missing` (now {limit:g}) in data/sources/{name}/dataset.yaml."
+            f"{unreadable[0].file_name}; replace them, or raise `max_missing` (now {limit:g}) in "
+            f"data/sources/{name}/dataset.yaml."
         )
 
 

@@ -26,7 +26,7 @@ def main() -> None:
     seed_everything(params.seed)
     device = best_device()
     vocabulary = Vocabulary.read(project.VOCAB / "vocab.json")
-    model = build_model(params, len(vocabulary)).to(device, memory_format=torch.channels_last)
+    model = build_model(params, len(vocabulary)).to(device)
     with tracking.training_run(params) as recorder:
         recorder.tag("device", torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
         trainer = build_trainer(params, model, vocabulary, recorder)

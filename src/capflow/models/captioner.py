@@ -78,7 +78,7 @@ def load_captioner(folder: Path, device: torch.device) -> tuple[Captioner, Vocab
     """
     path = folder / "config.json"
     model = Captioner(parse(read_json(path), CaptionerConfig, path))
-    vocabulary = Vocabulary.from_json((folder / "vocab.json").read_text(encoding="utf-8"))
+    vocabulary = Vocabulary.read(folder / "vocab.json")
     weights = folder / "model.safetensors"
     try:
         model.load_state_dict(load_file(weights))

@@ -46,6 +46,8 @@ class Encoder(nn.Module):
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(params.trainable)
+        # The layout that convolutions are fastest in; the values are the same.
+        self.to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> "Encoder":
         """A frozen encoder stays in evaluation mode: its batch norms must not learn either."""

@@ -98,8 +98,8 @@ class Trainer:
         self.step = 0
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[self.params.optimizer]
         learned = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        kind = torch.optim.Adam if self.params.optimizer == "adam" else torch.optim.AdamW
         return kind(learned, lr=self.params.lr, weight_decay=self.params.weight_decay, fused=True)
 
     def run(self) -> History:
@@ -158,7 +158,7 @@ class Trainer:
             group["lr"] = lr
         loss = self._loss(self.train, batch, self.params.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if self.params.clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.clip)
         self.optimizer.step()

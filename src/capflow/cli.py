@@ -1,0 +1,87 @@
+"""The command line: ``capflow caption``, ``capflow show``, ``capflow score``.
+
+PyTorch and the scorers take seconds to import, so each command imports what it needs when it runs.
+"""
+
+import json
+import logging
+import random
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from capflow import project
+from capflow.errors import CapflowError
+
+if TYPE_CHECKING:
+    from capflow.data.pictures import Pixels
+
+app = typer.Typer(
+    help="Image captioning as a data-versioned pipeline.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class SplitName(StrEnum):
+    """The splits, as choices."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+def main() -> None:
+    """Run the command line; bad input ends in one sentence and exit code 1."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        app()
+    except CapflowError as error:
+        sys.exit(f"error: {error}")
+
+
+@app.command()
+def caption(
+    photos: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, whatever Pillow reads.")],
+    model: Annotated[Path, typer.Option(help="A model folder.")] = project.MODEL,
+    beam: Annotated[int, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with log p of each caption.")] = False,
+) -> None:
+    """Caption photographs."""
+    from capflow.params import GenerateParams
+    from capflow.photographs import PhotoCaptioner
+
+    captioner = PhotoCaptioner.load(model)
+    readable, unreadable = _read_pictures(photos)
+    search = GenerateParams(splits=("test",), beam=beam, max_length=30, length_penalty=0.0, batch_size=64)
+    results = captioner(list(readable.values()), search)
+    if as_json:
+        rows = [
+            {"image": str(path), "caption": text, "log_p": round(score, 4)}
+            for path, (text, score) in zip(readable, results, strict=True)
+        ]
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        for path, (text, _) in zip(readable, results, strict=True):
+            typer.echo(text if len(photos) == 1 else f"{path}\t{text}")
+    if unreadable:
+        raise CapflowError(" ".join(unreadable))
+
+
+def _read_pictures(photos: list[Path]) -> "tuple[dict[Path, Pixels], list[str]]":
+    """The pictures that can be read, and a sentence for each one that cannot."""
+    from capflow.data.pictures import decode
+
+    readable, unreadable = {}, []
+    for path in photos:
+        try:
+            readable[path] = decode(path.read_bytes(), str(path))
+        except CapflowError as error:
+            unreadable.append(str(error))
+        except OSError as error:
+            unreadable.append(f"{path}: cannot be opened ({error.strerror}).")
+    return readable, unreadable

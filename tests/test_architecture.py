@@ -1,0 +1,98 @@
+"""The arrows between modules, and the deps of the stages: both as docs/architecture.md and dvc.yaml say."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "capflow"
+LAYERS = ["errors", "files", "project", "params", "text", "data", "models", "evaluation", "training"]
+TOP = ["tracking", "photographs", "cli"]
+FORBIDDEN = {("evaluation", "models"), ("models", "data")}
+PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def imports(path: Path) -> set[str]:
+    """The names of all modules that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def layer(module: str) -> str:
+    return module.split(".")[1]
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or path.stem != "__init__")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_point_up_the_list(path: Path) -> None:
+    order = LAYERS + TOP
+    own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    assert own in order, "a new module: give it a place in docs/architecture.md and here"
+    for name in imports(path):
+        if name.startswith("capflow.") and layer(name) in order:
+            assert order.index(layer(name)) <= order.index(own), f"{own} imports {name}"
+            assert (own, layer(name)) not in FORBIDDEN, f"{own} imports {name}"
+
+
+def test_mlflow_and_dvc_stay_where_they_belong() -> None:
+    files = [*SOURCE.rglob("*.py"), *(ROOT / "stages").glob("*.py")]
+    users = {str(path.relative_to(SOURCE)) for path in files if any(n.split(".")[0] == "mlflow" for n in imports(path))}
+    assert users == {"tracking.py"}
+    assert not [path for path in files if any(name.split(".")[0] == "dvc" for name in imports(path))]
+
+
+def loaded_files(stage: str) -> set[str]:
+    """The files of this project that importing a stage loads."""
+    script = (
+        f"import json, sys, stages.{stage}\n"
+        "print(json.dumps([m.__file__ for m in list(sys.modules.values()) if getattr(m, '__file__', None)]))"
+    )
+    output = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = (Path(name) for name in json.loads(output.stdout))
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in files
+        if path.is_relative_to(SOURCE) or path.is_relative_to(ROOT / "stages")
+    }
+
+
+@pytest.mark.parametrize("stage", sorted(PIPELINE))
+def test_each_file_that_a_stage_loads_is_a_dependency(stage: str) -> None:
+    base = ROOT / PIPELINE[stage].get("wdir", ".")
+    deps = {
+        Path(base, dep).resolve().relative_to(ROOT).as_posix()
+        for dep in PIPELINE[stage]["deps"]
+        if not dep.startswith("${")
+    }
+    code = {dep for dep in deps if dep.startswith(("src/", "stages/"))}
+    needed = {name for name in loaded_files(stage) if not is_empty(ROOT / name)}
+    covered = {name for name in needed if any(name == dep or name.startswith(f"{dep}/") for dep in code)}
+    assert needed - covered == set(), "add these to the stage's deps in dvc.yaml"
+    unused = {dep for dep in code if not any(name == dep or name.startswith(f"{dep}/") for name in needed)}
+    assert unused == set(), "take these out of the stage's deps in dvc.yaml"
+
+
+def is_empty(path: Path) -> bool:
+    """Whether a module holds nothing but a docstring: a change of it changes nothing."""
+    return path.name == "__init__.py" and len(ast.parse(path.read_text()).body) <= 1
+
+
+def test_every_stage_has_its_script() -> None:
+    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
+    assert scripts == set(PIPELINE)
+    for name, stage in PIPELINE.items():
+        assert stage["cmd"].endswith(f"python -m stages.{name}")
