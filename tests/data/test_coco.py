@@ -1,0 +1,208 @@
+import json
+import logging
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capflow.data.annotations import ImageRecord
+from capflow.data.sources import Missing
+from capflow.data.sources.coco import CocoSource, CocoSpec
+from capflow.errors import CapflowError
+from capflow.files import digest
+from capflow.params import load_yaml
+from tests.data.conftest import jpeg
+from tests.data.server import Server
+
+ZIP = "annotations/annotations_trainval2014.zip"
+
+
+def spec(server: Server, **changes: Any) -> CocoSpec:
+    """The catalogue's entry of COCO 2014, with the test server as its mirror."""
+    entry = load_yaml(Path("data/sources/coco2014/dataset.yaml"), CocoSpec)
+    return CocoSpec.model_validate(entry.model_dump() | {"mirror": server.url} | changes)
+
+
+@pytest.mark.usefixtures("checkout")
+def test_official_splits(mirror: Server) -> None:
+    splits = CocoSource(spec(mirror)).annotations()
+    assert [len(splits[split].images) for split in ("train", "val", "test")] == [4, 3, 2]
+    assert splits["train"].captions_of()[1] == ["Picture 1,\nseen 1 times.", "Picture 1,\nseen 2 times."]
+    assert splits["test"].annotations == []
+    assert splits["val"].info == {"year": 2014}
+
+
+@pytest.mark.usefixtures("checkout")
+def test_subset(mirror: Server) -> None:
+    splits = CocoSource(spec(mirror, max_images=2, captions="first")).annotations()
+    assert [image["id"] for image in splits["train"].images] == [1, 2]
+    assert [record["id"] for record in splits["train"].annotations] == [11, 21]
+
+
+@pytest.mark.parametrize("form", ["member", "zip"])
+@pytest.mark.usefixtures("checkout")
+def test_test_split_from_an_archive(mirror: Server, form: str) -> None:
+    info = mirror.root / "annotations/image_info_test2014.json"
+    archive = mirror.root / (ZIP if form == "member" else "annotations/image_info_test2014.zip")
+    with zipfile.ZipFile(archive, "a") as members:
+        members.write(info, "annotations/image_info_test2014.json")
+    info.unlink()
+    assert len(CocoSource(spec(mirror)).annotations()["test"].images) == 2
+
+
+@pytest.mark.usefixtures("checkout")
+def test_without_test_split(mirror: Server, caplog: pytest.LogCaptureFixture) -> None:
+    (mirror.root / "annotations/image_info_test2014.json").unlink()
+    assert CocoSource(spec(mirror)).annotations()["test"].images == []
+    assert "the test split is empty" in caplog.text
+
+
+@pytest.mark.usefixtures("checkout")
+def test_single_pictures_are_packed_once(mirror: Server) -> None:
+    source = CocoSource(spec(mirror))
+    train = source.annotations()["train"]
+    assert source.pack("train", train, Path("a.zip")) == []
+    asked = len(mirror.asked)
+    assert source.pack("train", train, Path("b.zip")) == []
+    assert len(mirror.asked) == asked
+    assert Path("a.zip").read_bytes() == Path("b.zip").read_bytes()
+    with zipfile.ZipFile("a.zip") as archive:
+        assert archive.namelist() == [image["file_name"] for image in train.images]
+        assert archive.read(train.images[2]["file_name"]) == jpeg(3)
+
+
+@pytest.mark.usefixtures("checkout")
+def test_missing_pictures_have_a_reason(mirror: Server) -> None:
+    source = CocoSource(spec(mirror))
+    val = source.annotations()["val"]
+    first, second, third = (image["file_name"] for image in val.images)
+    (mirror.root / "val2014" / first).unlink()
+    mirror.faults[f"/val2014/{third}"] = ["html"] * 9
+    missing = source.pack("val", val, Path("val.zip"))
+    assert missing == [Missing(first, "HTTP 404 Not Found"), Missing(third, "not a picture")]
+    with zipfile.ZipFile("val.zip") as archive:
+        assert archive.namelist() == [second]
+
+
+def whole(mirror: Server, **changes: Any) -> CocoSource:
+    """A source whose catalogue says that three pictures are all of val."""
+    entry = spec(mirror, **changes).model_dump()
+    entry["splits"]["val"]["images"] = 3
+    return CocoSource(CocoSpec.model_validate(entry))
+
+
+def zip_val(mirror: Server) -> Path:
+    path = mirror.root / "zips/val2014.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        for picture in sorted((mirror.root / "val2014").iterdir())[:2]:
+            archive.write(picture, f"val2014/{picture.name}")
+    return path
+
+
+@pytest.mark.usefixtures("checkout")
+def test_whole_split_is_the_official_archive(mirror: Server, caplog: pytest.LogCaptureFixture) -> None:
+    path, source = zip_val(mirror), whole(mirror)
+    val = source.annotations()["val"]
+    missing = source.pack("val", val, Path("val.zip"))
+    assert [picture.file_name for picture in missing] == [val.images[2]["file_name"]]
+    assert Path("val.zip").read_bytes() == path.read_bytes()
+    assert not any(asked.startswith("/val2014") for asked in mirror.paths())
+    assert "the mirror's own file" in caplog.text
+
+
+@pytest.mark.usefixtures("checkout")
+def test_whole_split_without_an_archive(mirror: Server) -> None:
+    source = whole(mirror)
+    assert source.pack("val", source.annotations()["val"], Path("val.zip")) == []
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.usefixtures("checkout")
+def test_known_size_needs_the_known_digest(mirror: Server, mirrored: bool) -> None:
+    archive = mirror.root / ZIP
+    known = {"path": ZIP, "size": archive.stat().st_size, "md5": digest(archive, "md5")}
+    server = {"mirror": mirror.url} if mirrored else {"mirror": None, "base": mirror.url}
+    assert CocoSource(spec(mirror, archives=[known], **server)).annotations()["train"].images
+    shutil.rmtree(".capflow")
+    wrong = known | {"md5": "0" * 32}
+    with pytest.raises(CapflowError, match=r"its MD5 is .* instead of 0000"):
+        CocoSource(spec(mirror, archives=[wrong], **server)).annotations()
+
+
+@pytest.mark.usefixtures("checkout")
+def test_only_a_mirror_may_differ(mirror: Server, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(CapflowError, match=r"bytes came instead of 252,872,794"):
+        CocoSource(spec(mirror, mirror=None, base=mirror.url)).annotations()
+    assert not list(Path(".capflow").rglob("*.zip"))
+    with caplog.at_level(logging.WARNING):
+        CocoSource(spec(mirror)).annotations()
+    assert caplog.text.count("the mirror's own file") == 1
+
+
+@pytest.mark.usefixtures("checkout")
+def test_damaged_archive_is_refused(mirror: Server) -> None:
+    content = (mirror.root / ZIP).read_bytes()
+    (mirror.root / ZIP).write_bytes(content[: len(content) // 2])
+    with pytest.raises(CapflowError, match="not a sound ZIP archive"):
+        CocoSource(spec(mirror)).annotations()
+
+
+@pytest.mark.usefixtures("checkout")
+def test_a_mirror_without_coco(mirror: Server) -> None:
+    (mirror.root / ZIP).unlink()
+    with pytest.raises(CapflowError, match=r"has no annotations/captions_train2014\.json"):
+        CocoSource(spec(mirror)).annotations()
+
+
+@pytest.mark.usefixtures("checkout")
+def test_addresses_are_below_the_base(mirror: Server) -> None:
+    source = CocoSource(spec(mirror))
+    train = source.annotations()["train"]
+    train.images[0]["coco_url"] = "http://elsewhere.example/secret/train2014/x.jpg"
+    assert source.pack("train", train, Path("train.zip")) == []
+    bad: ImageRecord = {"id": 9, "file_name": "x.jpg", "coco_url": "file:///x.jpg"}
+    with pytest.raises(CapflowError, match="picture 9: `coco_url`"):
+        source.pack("train", type(train)([bad], []), Path("train.zip"))
+
+
+def karpathy_json(**changes: str) -> dict[str, Any]:
+    splits = {1: "train", 2: "train", 3: "restval", 4: "train", 101: "restval", 102: "val", 103: "test"}
+    return {"images": [{"cocoid": number, "split": split} for number, split in splits.items()]} | changes
+
+
+@pytest.mark.parametrize("form", ["path", "zip", "address"])
+@pytest.mark.usefixtures("checkout")
+def test_karpathy_split(mirror: Server, form: str) -> None:
+    named = "splits.zip" if form == "zip" else "dataset_coco.json"
+    if form == "zip":
+        with zipfile.ZipFile(named, "w") as archive:
+            archive.writestr("dataset_coco.json", json.dumps(karpathy_json()))
+    else:
+        folder = mirror.root if form == "address" else Path()
+        (folder / named).write_text(json.dumps(karpathy_json()), encoding="utf-8")
+    named = f"{mirror.url}/{named}" if form == "address" else named
+    source = CocoSource(spec(mirror, split="karpathy", karpathy=named))
+    splits = source.annotations()
+    ids = {split: [image["id"] for image in part.images] for split, part in splits.items()}
+    assert ids == {"train": [1, 2, 3, 4, 101], "val": [102], "test": [103]}
+    assert len(splits["test"].annotations) == 2
+    assert source.pack("train", splits["train"], Path("train.zip")) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"images": [{"cocoid": 1, "split": "train"}]}, "there is no picture 2"),
+        ({"images": [{"cocoid": 1, "split": "dev"}]}, r"images\[0\]: .*`split` is 'dev'"),
+        ({"images": [3]}, r"images\[0\]"),
+        ([], "no list `images`"),
+    ],
+)
+@pytest.mark.usefixtures("checkout")
+def test_bad_karpathy_files_are_named(mirror: Server, content: Any, message: str) -> None:
+    Path("k.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(CapflowError, match=r"k\.json: .*" + message):
+        CocoSource(spec(mirror, split="karpathy", karpathy="k.json")).annotations()

@@ -1,0 +1,77 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.data.conftest import REPOSITORY
+from tests.data.server import Server
+
+
+@pytest.fixture
+def coco(checkout: Path, mirror: Server) -> Server:
+    """A checkout whose data set is the tiny COCO."""
+    shutil.copytree(REPOSITORY / "stages", checkout / "stages")
+    parameters = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
+    chosen = re.sub(r"(?m)^  name: scenes", "  name: coco2014", parameters, count=1)
+    (checkout / "params.yaml").write_text(chosen, encoding="utf-8")
+    entry = checkout / "data/sources/coco2014/dataset.yaml"
+    text = entry.read_text(encoding="utf-8")
+    entry.write_text(text.replace("mirror: null", f"mirror: {mirror.url}"), encoding="utf-8")
+    return mirror
+
+
+def stage(name: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"stages.{name}"], capture_output=True, text=True, check=False, env=os.environ
+    )
+
+
+def test_from_a_mirror_to_archives(coco: Server, checkout: Path) -> None:
+    done = stage("download_annotations")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "info: train: 4 pictures, 8 captions" in done.stderr.splitlines()
+    assert {path.name for path in (checkout / "data/annotations").iterdir()} == {
+        "train.json",
+        "val.json",
+        "test.json",
+    }
+    done = stage("download_images")
+    assert (done.returncode, done.stdout) == (0, "")
+    counts = json.loads((checkout / "metrics/pictures.json").read_text(encoding="utf-8"))
+    assert counts["val"] == {"wanted": 3, "packed": 3, "missing": 0}
+    assert (checkout / "metrics/missing.csv").read_text(encoding="utf-8") == "split,file_name,reason\n"
+    assert {path.name for path in (checkout / "data/images").iterdir()} == {
+        "train.zip",
+        "val.zip",
+        "test.zip",
+    }
+
+
+def test_too_many_missing_pictures(coco: Server, checkout: Path) -> None:
+    picture = coco.root / "val2014/COCO_val2014_000000000102.jpg"
+    picture.rename(picture.with_suffix(".away"))
+    stage("download_annotations")
+    done = stage("download_images")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "error: metrics/missing.csv: 1 of 3 pictures of val are missing"
+    )
+    table = (checkout / "metrics/missing.csv").read_text(encoding="utf-8").splitlines()
+    assert table[1:] == ["val,COCO_val2014_000000000102.jpg,HTTP 404 Not Found"]
+    picture.with_suffix(".away").rename(picture)
+    asked = len(coco.asked)
+    assert stage("download_images").returncode == 0
+    assert coco.paths()[asked:] == ["/val2014/COCO_val2014_000000000102.jpg"]
+
+
+def test_bad_input_is_one_sentence(coco: Server, checkout: Path) -> None:
+    (checkout / "data/sources/coco2014/dataset.yaml").write_text("kind: nonsense\n", encoding="utf-8")
+    done = stage("download_annotations")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: data/sources/coco2014/dataset.yaml: `kind` is 'nonsense'")
+    assert done.stderr.count("\n") == 1
