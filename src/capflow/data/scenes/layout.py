@@ -49,7 +49,7 @@ def lay_out(rng: np.random.Generator, groups: Sequence[Extents], relation: str |
     while True:
         placed = [_scatter(rng, zone, extents) for zone, extents in _zones(rng, groups, relation)]
         found = [items for items in placed if items is not None]
-        if len(found) == len(groups) and (relation is None or _level(*found, axis=1 - _axis(relation))):
+        if len(found) == len(groups) and (relation is None or _level(found, 1 - _axis(relation))):
             return found
 
 
@@ -89,9 +89,9 @@ def _apart(item: Item, x: float, y: float, extent: float) -> bool:
     return max(abs(item.x - x), abs(item.y - y)) >= (item.extent + extent) / 2 + _GAP
 
 
-def _level(first: Items, second: Items, axis: int) -> bool:
+def _level(groups: Sequence[Items], axis: int) -> bool:
     """Whether the boxes around two groups share half of the smaller one's length on an axis."""
-    (low, high), (other_low, other_high) = _span(first, axis), _span(second, axis)
+    (low, high), (other_low, other_high) = (_span(items, axis) for items in groups)
     shared = min(high, other_high) - max(low, other_low)
     return shared >= min(high - low, other_high - other_low) / 2
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import simplejpeg
@@ -50,6 +51,7 @@ def render(scene: Scene, side: int) -> Pixels:
     return _to_pixels(np.asarray(canvas, np.float32) + noise * np.float32(rng.uniform(*_NOISE)))
 
 
+@cache
 def outline(shape: Shape) -> NDArray[np.float64]:
     """The corners [corners, 2] of a shape with the origin inside, x to the right and y down."""
     match shape:
@@ -79,7 +81,8 @@ def _corners(shape: Shape, item: Item) -> NDArray[np.float64]:
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     turned = outline(shape) @ turn
     low, high = turned.min(0), turned.max(0)
-    return (turned - (low + high) / 2) * (item.extent / (high - low).max()) + (item.x, item.y)
+    corners: NDArray[np.float64] = (turned - (low + high) / 2) * (item.extent / (high - low).max())
+    return corners + (item.x, item.y)
 
 
 def _mask(group: Group, side: int) -> Image.Image:
@@ -93,10 +96,9 @@ def _mask(group: Group, side: int) -> Image.Image:
 def _background(rng: np.random.Generator, side: int) -> Plane:
     """Two shades of one greyish tone, light or dark, mixed by a pattern: float [side, side, 3]."""
     low, high = pick(rng, ((165, 235), (30, 70)))
-    tone = rng.uniform(low, high) + rng.uniform(-8, 8, 3)
-    other = tone + rng.uniform(12, 30) * pick(rng, (-1, 1))
-    mix = pick(rng, _PATTERNS)(rng, side)[..., None]
-    return (tone * (1 - mix) + other * mix).astype(np.float32)
+    tone = (rng.uniform(low, high) + rng.uniform(-8, 8, 3)).astype(np.float32)
+    contrast = np.float32(rng.uniform(12, 30) * pick(rng, (-1, 1)))
+    return tone + contrast * pick(rng, _PATTERNS)(rng, side)[..., None]
 
 
 def _plain(_: np.random.Generator, side: int) -> Plane:
@@ -105,11 +107,13 @@ def _plain(_: np.random.Generator, side: int) -> Plane:
 
 def _gradient(rng: np.random.Generator, side: int) -> Plane:
     ramp = _ramp(rng, side)
-    return (ramp - ramp.min()) / (ramp.max() - ramp.min())
+    mix: Plane = (ramp - ramp.min()) / (ramp.max() - ramp.min())
+    return mix
 
 
 def _stripes(rng: np.random.Generator, side: int) -> Plane:
-    return (np.sin(_ramp(rng, side) * rng.uniform(20, 60)) > 0).astype(np.float32)
+    waves: Plane = np.sin(_ramp(rng, side) * np.float32(rng.uniform(20, 60)))
+    return (waves > 0).astype(np.float32)
 
 
 def _checks(rng: np.random.Generator, side: int) -> Plane:
