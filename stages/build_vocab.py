@@ -1,44 +1,59 @@
-"""Count the words of the training captions, and encode all captions: data/annotations to data/vocab."""
+"""Number the words: data/annotations to data/vocab, the vocabulary and all captions encoded."""
 
-import logging
+from collections import Counter
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
+from capflow import project
 from capflow.data import annotations
-from capflow.data.captions import EncodedCaptions
+from capflow.data.captions import EncodedCaptions, TokenisedCaption, tokenise_all
 from capflow.files import write_json, write_text
-from capflow.params import SPLITS, Split, load_params
-from capflow.project import ANNOTATIONS, METRICS, VOCAB
-from capflow.text.vocabulary import Vocabulary
+from capflow.params import SPLITS, Split, VocabParams, load_params
+from capflow.text.vocabulary import UNK, Vocabulary
 from stages import run
-
-logger = logging.getLogger(__name__)
 
 
 def main() -> None:
     """Run the stage."""
     params = load_params().vocab
-    splits = {split: annotations.read(ANNOTATIONS / f"{split}.json").annotations for split in SPLITS}
-    training = (annotation["caption"] for annotation in splits["train"])
-    vocabulary = Vocabulary.from_captions(training, params.threshold, punctuation=params.punctuation)
-    write_text(VOCAB / "vocab.json", vocabulary.to_json())
-    encoded = {split: EncodedCaptions.encode(captions, vocabulary) for split, captions in splits.items()}
-    for split, captions in encoded.items():
-        captions.save(VOCAB / split)
-    write_json(METRICS / "vocab.json", summary(vocabulary, encoded), indent=2)
-    logger.info("%d words", len(vocabulary))
+    train = _tokenise("train", params)
+    vocabulary = _vocabulary(train, params)
+    write_text(project.VOCAB / "vocab.json", vocabulary.to_json())
+    encoded = {}
+    for split in SPLITS:
+        captions = train if split == "train" else _tokenise(split, params)
+        encoded[split] = EncodedCaptions.encode(captions, vocabulary)
+        encoded[split].save(project.VOCAB / split)
+    write_json(project.METRICS / "vocab.json", _figures(vocabulary, encoded), indent=2)
 
 
-def summary(vocabulary: Vocabulary, encoded: dict[Split, EncodedCaptions]) -> dict[str, object]:
-    """Size, how many training captions have how many words, and the share of unknown words."""
-    words, counts = np.unique(encoded["train"].lengths - 2, return_counts=True)
+def _tokenise(split: Split, params: VocabParams) -> list[TokenisedCaption]:
+    records = annotations.read(project.ANNOTATIONS / f"{split}.json")
+    return tokenise_all(records, punctuation=params.punctuation)
+
+
+def _vocabulary(captions: list[TokenisedCaption], params: VocabParams) -> Vocabulary:
+    counts = Counter(chain.from_iterable(caption.tokens for caption in captions))
+    return Vocabulary.from_counts(counts, threshold=params.threshold, punctuation=params.punctuation)
+
+
+def _figures(vocabulary: Vocabulary, encoded: dict[Split, EncodedCaptions]) -> dict[str, Any]:
+    """Size, share of unknown words by split, and training captions by their number of words, from 0 on.
+
+    The last is a list, which DVC leaves out of its tables.
+    """
     return {
         "size": len(vocabulary),
-        "unknown_share": {split: round(captions.unknown_share(), 6) for split, captions in encoded.items()},
-        "train_lengths": {
-            str(length): count for length, count in zip(words.tolist(), counts.tolist(), strict=True)
-        },
+        "unknown": {split: _unknown(captions) for split, captions in encoded.items() if len(captions)},
+        "captions_by_length": np.bincount(encoded["train"].lengths - 2).tolist(),
     }
+
+
+def _unknown(captions: EncodedCaptions) -> float:
+    words = len(captions.tokens) - 2 * len(captions)
+    return round(np.count_nonzero(captions.tokens == UNK) / words, 6)
 
 
 if __name__ == "__main__":

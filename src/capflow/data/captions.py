@@ -1,92 +1,134 @@
-"""Encoded captions: flat arrays that training maps into memory, whatever the number of captions."""
+"""Encoded captions: one flat array of word ids for each split, memory-mapped in training."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from capflow.data.annotations import CaptionRecord
+from capflow.data.annotations import Annotations
 from capflow.errors import CapflowError
 from capflow.files import replacing
-from capflow.text.vocabulary import PAD, UNK, Vocabulary
+from capflow.text.tokenise import tokenise
+from capflow.text.vocabulary import END, PAD, START, Vocabulary
+
+T = TypeVar("T", bound=np.generic)
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TokenisedCaption:
+    """The words of one caption of a picture."""
+
+    image: int
+    tokens: list[str]
+
+
+def tokenise_all(split: Annotations, *, punctuation: bool) -> list[TokenisedCaption]:
+    """The captions of a split in file order; those that hold no word are left out."""
+    captions = (
+        TokenisedCaption(record["image_id"], tokenise(record["caption"], punctuation=punctuation))
+        for record in split.annotations
+    )
+    return [caption for caption in captions if caption.tokens]
 
 
 @dataclass(frozen=True)
 class EncodedCaptions:
-    """The captions of one split.
+    """N captions of one split.
 
     Attributes:
-        tokens: int32 [total], all captions one after another, each with start and end token.
-        offsets: int64 [N + 1], where each caption begins; the last is the total.
+        tokens: int32 [offsets[N]], all captions one after the other, each from start to end.
+        offsets: int64 [N + 1], where each caption begins, and the end of the last one.
         images: int64 [N], the image id of each caption.
     """
 
     tokens: NDArray[np.int32]
-    offsets: NDArray[np.int64]
-    images: NDArray[np.int64]
+    offsets: Ids
+    images: Ids
 
     @classmethod
-    def encode(cls, annotations: Iterable[CaptionRecord], vocabulary: Vocabulary) -> "EncodedCaptions":
-        """Encode captions in their order."""
-        captions, images = [], []
-        for annotation in annotations:
-            captions.append(vocabulary.encode(annotation["caption"]))
-            images.append(annotation["image_id"])
-        ends = np.cumsum([len(caption) for caption in captions], dtype=np.int64)
-        tokens = np.array([token for caption in captions for token in caption], np.int32)
-        return cls(tokens, np.concatenate([np.zeros(1, np.int64), ends]), np.array(images, np.int64))
+    def encode(cls, captions: Iterable[TokenisedCaption], vocabulary: Vocabulary) -> "EncodedCaptions":
+        """Number the words of captions."""
+        tokens: list[int] = []
+        offsets, images = [0], []
+        for caption in captions:
+            tokens += vocabulary.encode(caption.tokens)
+            offsets.append(len(tokens))
+            images.append(caption.image)
+        return cls(np.array(tokens, np.int32), np.array(offsets, np.int64), np.array(images, np.int64))
+
+    def __len__(self) -> int:
+        """The number of captions, N."""
+        return len(self.images)
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
-        """The number of tokens of each caption, start and end included, int64 [N]."""
+    def lengths(self) -> Ids:
+        """int64 [N], the length of each caption with its start and end."""
         return np.diff(self.offsets)
 
-    def unknown_share(self) -> float:
-        """The share of words that the vocabulary does not know; 0 where there are no words."""
-        words = len(self.tokens) - 2 * len(self.images)
-        return float((self.tokens == UNK).sum() / words) if words else 0.0
+    def padded(self, chosen: Ids) -> Tensor:
+        """Captions as a matrix, int64 [B, longest of them], filled up with padding.
 
-    def padded(self, chosen: NDArray[np.int64]) -> Tensor:
-        """Some captions side by side, int64 [B, T], padded at their ends."""
+        Args:
+            chosen: int64 [B], which captions.
+        """
         starts, lengths = self.offsets[chosen], self.lengths[chosen]
-        columns = np.arange(lengths.max())
-        places = np.minimum(starts[:, None] + columns, len(self.tokens) - 1)
-        rows = np.where(columns < lengths[:, None], self.tokens[places], PAD)
-        return torch.from_numpy(rows.astype(np.int64))
+        column = np.arange(lengths.max(initial=0))
+        real = column < lengths[:, None]
+        matrix = np.full(real.shape, PAD, np.int64)
+        matrix[real] = self.tokens[(starts[:, None] + column)[real]]
+        return torch.from_numpy(matrix)
 
     def save(self, folder: Path) -> None:
-        """Write one .npy file for each array."""
+        """Write ``tokens.npy``, ``offsets.npy`` and ``images.npy``."""
         for name in ("tokens", "offsets", "images"):
             with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as stream:
                 np.save(stream, getattr(self, name), allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path) -> "EncodedCaptions":
-        """Map what :meth:`save` wrote.
+        """Memory-map what :meth:`save` wrote, and check it against the ``vocab.json`` beside ``folder``.
 
         Raises:
-            CapflowError: a file is missing, damaged, or does not go with the others.
+            CapflowError: a file is missing or damaged, or the files do not belong together.
         """
-        try:
-            tokens, offsets, images = (
-                np.load(folder / f"{name}.npy", allow_pickle=False)
-                for name in ("tokens", "offsets", "images")
-            )
-        except (OSError, ValueError, EOFError) as error:
-            raise CapflowError(f"{folder}: cannot be read ({error}); run `dvc repro` to make it.") from None
-        captions = cls(tokens, offsets, images)
-        types = (tokens.dtype, offsets.dtype, images.dtype)
-        whole = (
-            types == (np.int32, np.int64, np.int64)
-            and offsets.shape == (len(images) + 1,)
-            and offsets[0] == 0
-            and offsets[-1] == len(tokens)
-            and bool((captions.lengths >= 2).all())
+        words = len(Vocabulary.read(folder.parent / "vocab.json"))
+        captions = cls(
+            _map(folder / "tokens.npy", np.dtype(np.int32)),
+            _map(folder / "offsets.npy", np.dtype(np.int64)),
+            _map(folder / "images.npy", np.dtype(np.int64)),
         )
-        if not whole:
-            raise CapflowError(f"{folder}: the arrays do not belong together; run `dvc repro` to make them.")
+        captions._check(folder, words)
         return captions
+
+    def _check(self, folder: Path, words: int) -> None:
+        offsets, tokens = self.offsets, self.tokens
+        if len(offsets) != len(self) + 1:
+            _fail(folder / "offsets.npy", f"holds {len(offsets)} places for {len(self)} captions")
+        if offsets[0] != 0 or offsets[-1] != len(tokens) or (self.lengths < 2).any():
+            _fail(folder / "offsets.npy", f"does not rise from 0 to {len(tokens)} in steps of 2 or more")
+        if not ((tokens >= 0) & (tokens < words)).all():
+            _fail(folder / "tokens.npy", f"holds ids outside of 0 to {words - 1}, the vocabulary's")
+        if (tokens[offsets[:-1]] != START).any() or (tokens[offsets[1:] - 1] != END).any():
+            _fail(folder / "tokens.npy", "holds a caption that does not go from start to end")
+
+
+def _map(path: Path, dtype: np.dtype[T]) -> NDArray[T]:
+    try:
+        array: NDArray[T] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        _fail(path, "there is no such file")
+    except (OSError, ValueError, EOFError) as error:
+        _fail(path, f"cannot be mapped ({error})")
+    if array.dtype != dtype or array.ndim != 1:
+        _fail(path, f"holds {array.dtype} {list(array.shape)}, not a row of {dtype}")
+    return array
+
+
+def _fail(path: Path, problem: str) -> NoReturn:
+    raise CapflowError(f"{path}: {problem}; run `dvc repro` to make it again.")

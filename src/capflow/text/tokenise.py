@@ -1,24 +1,34 @@
-"""From a caption to words, by NLTK's word tokeniser (the Penn Treebank's rules, without data files)."""
+"""Captions as words: the tokens that the model learns and says.
 
-import re
+Scores have tokens of their own, see :mod:`capflow.evaluation.ptb`.
+"""
 
-from nltk.tokenize import word_tokenize
+import unicodedata
 
-# Line and paragraph separators, tabs and control characters: all become spaces.
-_SEPARATORS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
-
-
-def clean(caption: str) -> str:
-    """One line: separators and control characters become spaces, spaces do not repeat."""
-    return _SEPARATORS.sub(" ", caption).strip()
+# Control characters, lone surrogates, line and paragraph separators: nothing that a person wrote on
+# purpose, and some of them end a line where the others do not.
+_BLANK = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def tokenise(caption: str, *, punctuation: bool) -> list[str]:
-    """The words of a caption, in lower case.
+    """Lower-case words by NLTK's tokeniser, the caption being one sentence.
+
+    No token holds a blank or is one of the vocabulary's special words.
 
     Args:
-        caption: as people wrote it.
-        punctuation: whether tokens without a letter or digit are kept, as the tutorials do.
+        caption: raw text.
+        punctuation: whether tokens without any letter or digit stay.
     """
-    tokens: list[str] = word_tokenize(clean(caption).lower(), preserve_line=True)
-    return tokens if punctuation else [token for token in tokens if any(map(str.isalnum, token))]
+    # NLTK takes seconds to import, and whoever only decodes needs none of it.
+    from nltk import word_tokenize
+
+    tokens: list[str] = word_tokenize(one_line(caption).lower(), preserve_line=True)
+    return [token for token in tokens if punctuation or any(map(str.isalnum, token))]
+
+
+def one_line(text: str) -> str:
+    """The text with each run of blanks, line separators and control characters as one space."""
+    # Nearly all captions are printable, and this says so without a look at each character.
+    if not text.isprintable():
+        text = "".join(" " if unicodedata.category(letter) in _BLANK else letter for letter in text)
+    return " ".join(text.split())

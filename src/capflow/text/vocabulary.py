@@ -1,81 +1,118 @@
-"""The words that a model knows, each with a number."""
+"""The words that a model knows, as numbers."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from capflow.errors import CapflowError
 from capflow.files import read_json
-from capflow.text.tokenise import tokenise
 
-PAD, START, END, UNK = range(4)
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
+PAD, START, END, UNK = range(len(SPECIALS))
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words by number, and how captions become words.
+    """Words in the order of their ids; the four special words come first.
 
     Attributes:
-        words: the specials, then words by falling count, equal counts by alphabet.
-        punctuation: whether punctuation marks are words.
+        words: ``SPECIALS``, then words by falling count, those of one count in alphabetical order.
+        punctuation: whether captions keep punctuation as words when they are tokenised.
     """
 
     words: tuple[str, ...]
     punctuation: bool
 
     @classmethod
-    def from_captions(cls, captions: Iterable[str], threshold: int, *, punctuation: bool) -> "Vocabulary":
-        """Count the words of the training captions and keep those seen at least ``threshold`` times."""
-        counts = Counter(word for text in captions for word in tokenise(text, punctuation=punctuation))
-        return cls.from_counts(counts, threshold, punctuation=punctuation)
+    def from_counts(cls, counts: Mapping[str, int], *, threshold: int, punctuation: bool) -> "Vocabulary":
+        """The words that were seen at least ``threshold`` times in the training captions.
 
-    @classmethod
-    def from_counts(cls, counts: Mapping[str, int], threshold: int, *, punctuation: bool) -> "Vocabulary":
-        """Keep the words that were counted at least ``threshold`` times."""
-        kept = sorted((-count, word) for word, count in counts.items() if count >= threshold)
-        words = [word for _, word in kept if word not in SPECIALS]
-        return cls((*SPECIALS, *words), punctuation)
-
-    def __len__(self) -> int:
-        """How many words there are, the specials included."""
-        return len(self.words)
+        Raises:
+            CapflowError: there is no such word.
+        """
+        frequent = [word for word, count in counts.items() if count >= threshold]
+        if not frequent:
+            seen = f"the most frequent of {len(counts)} words is seen {max(counts.values(), default=0)} times"
+            raise CapflowError(
+                f"params.yaml: vocab.threshold is {threshold}, but {seen} in training; lower it."
+            )
+        frequent.sort(key=lambda word: (-counts[word], word))
+        return cls((*SPECIALS, *frequent), punctuation)
 
     @cached_property
-    def numbers(self) -> dict[str, int]:
-        """The number of each word."""
+    def _ids(self) -> dict[str, int]:
         return {word: number for number, word in enumerate(self.words)}
 
-    def encode(self, caption: str) -> list[int]:
-        """The start token, the number of each word, the end token."""
-        words = tokenise(caption, punctuation=self.punctuation)
-        return [START, *(self.numbers.get(word, UNK) for word in words), END]
+    def __len__(self) -> int:
+        """How many words there are, special ones included."""
+        return len(self.words)
 
-    def decode(self, tokens: Sequence[int]) -> str:
-        """The words up to the end token, joined by spaces; the other specials are left out."""
-        ended = tokens[: tokens.index(END)] if END in tokens else tokens
-        return " ".join(self.words[token] for token in ended if token not in {PAD, START, UNK})
+    def __contains__(self, word: str) -> bool:
+        """Whether the word has an id of its own."""
+        return word in self._ids
+
+    def encode(self, tokens: Iterable[str]) -> list[int]:
+        """The ids of a caption between start and end; words without one become ``<unk>``."""
+        return [START, *(self._ids.get(token, UNK) for token in tokens), END]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The words up to the first end, joined by spaces, without special ones."""
+        words = []
+        for number in ids:
+            if number == END:
+                break
+            if number >= len(SPECIALS):
+                words.append(self.words[number])
+        return " ".join(words)
 
     def to_json(self) -> str:
-        """As JSON, one word a line."""
+        """The vocabulary as it lies on disk, one word a line."""
         content = {"punctuation": self.punctuation, "words": self.words}
         return json.dumps(content, ensure_ascii=False, indent=0) + "\n"
 
     @classmethod
-    def read(cls, path: Path) -> "Vocabulary":
-        """Read what :meth:`to_json` gave.
+    def from_json(cls, text: str) -> "Vocabulary":
+        """The inverse of :meth:`to_json`.
 
         Raises:
-            CapflowError: the file is missing or is not a vocabulary.
+            CapflowError: the text is not a vocabulary.
         """
-        content: Any = read_json(path)
-        words = content.get("words") if isinstance(content, dict) else None
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise CapflowError(f"{path}: not a vocabulary of Capflow's; run `dvc repro` to make it again.")
-        if tuple(words[:4]) != SPECIALS or len(set(words)) != len(words):
-            raise CapflowError(f"{path}: the specials are missing or a word is there twice; make it again.")
-        return cls(tuple(words), bool(content.get("punctuation")))
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise CapflowError(f"vocab.json: not valid JSON ({error}); make it again.") from None
+        return _parse(content, "vocab.json")
+
+    @classmethod
+    def read(cls, path: Path) -> "Vocabulary":
+        """Read a vocabulary.
+
+        Raises:
+            CapflowError: the file is missing or not a vocabulary; names the first wrong word.
+        """
+        return _parse(read_json(path), path)
+
+
+def _parse(content: Any, origin: Path | str) -> Vocabulary:
+    if not isinstance(content, dict) or content.keys() != {"punctuation", "words"}:
+        _fail(origin, "not a mapping with exactly the keys `punctuation` and `words`")
+    punctuation, words = content["punctuation"], content["words"]
+    if not isinstance(punctuation, bool):
+        _fail(origin, f"`punctuation` is {punctuation!r}, not true or false")
+    if not isinstance(words, list) or tuple(words[: len(SPECIALS)]) != SPECIALS:
+        _fail(origin, f"`words` is not a list that begins with {', '.join(SPECIALS)}")
+    seen: set[str] = set()
+    for index, word in enumerate(words):
+        if not isinstance(word, str) or word.split() != [word]:
+            _fail(origin, f"words[{index}] is {word!r}, not a word")
+        if word in seen:
+            _fail(origin, f"words[{index}] is {word!r}, as an earlier one is")
+        seen.add(word)
+    return Vocabulary(tuple(words), punctuation)
+
+
+def _fail(origin: Path | str, problem: str) -> NoReturn:
+    raise CapflowError(f"{origin}: {problem}; run `dvc repro` to make the vocabulary again.")
