@@ -39,6 +39,7 @@ def test_unknown_data_set_lists_the_known(checkout: Path) -> None:
         ("kind: coco", "", "the parameter `kind` is missing"),
         ("max_images: null", "max_images: 0", "`max_images` is 0"),
         ("captions: all", "captions: some", "`captions` is 'some'"),
+        ("karpathy: null", "karpathy: https://x.org/k.zip?d=1", "`karpathy` is 'https://x"),
         ("mirror: null", "mirror: ftp://x", "`mirror` is 'ftp://x'"),
         ("mirror: null", "miror: null", "there is no parameter `miror`|the parameter `mirror` is missing"),
         ("split: official", "split: karpathy", "`split: karpathy` needs `karpathy`"),

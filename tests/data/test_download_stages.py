@@ -69,6 +69,12 @@ def test_too_many_missing_pictures(coco: Server, checkout: Path) -> None:
     assert coco.paths()[asked:] == ["/val2014/COCO_val2014_000000000102.jpg"]
 
 
+def test_an_interruption_exits_with_130() -> None:
+    code = "from stages import run\ndef main():\n    raise KeyboardInterrupt\nrun(main)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
 def test_bad_input_is_one_sentence(coco: Server, checkout: Path) -> None:
     (checkout / "data/sources/coco2014/dataset.yaml").write_text("kind: nonsense\n", encoding="utf-8")
     done = stage("download_annotations")

@@ -25,6 +25,10 @@ from capflow.params import SPLITS, Count, Section, Split
 logger = logging.getLogger(__name__)
 
 
+# An address has to end in the plain name of a file, which it gets in the store.
+PathOrAddress = Annotated[str, Field(pattern=r"^([^:]+|https?://[^\s?#]+/\w[\w.-]*)$")]
+
+
 class CocoSplit(Section):
     """One of COCO's own splits: its JSON, the folder of its pictures, and all of them as a ZIP."""
 
@@ -39,7 +43,7 @@ class CocoSpec(PhotoSpec):
 
     kind: Literal["coco"]
     split: Literal["official", "karpathy"]
-    karpathy: str | None
+    karpathy: PathOrAddress | None
     base: Address
     mirror: Address | None
     archives: tuple[RemoteFile, ...]
@@ -133,7 +137,7 @@ class CocoSource:
 
     def _karpathy_file(self) -> Path:
         named = self._spec.karpathy or ""
-        if not named.startswith(("https://", "http://")):
+        if "://" not in named:
             return project.root() / named
         base, _, name = named.rpartition("/")
         path = Remote(base, mirror=True).get(RemoteFile(path=name))
