@@ -81,8 +81,9 @@ def _corners(shape: Shape, item: Item) -> NDArray[np.float64]:
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     turned = outline(shape) @ turn
     low, high = turned.min(0), turned.max(0)
-    corners: NDArray[np.float64] = (turned - (low + high) / 2) * (item.extent / (high - low).max())
-    return corners + (item.x, item.y)
+    scale = item.extent / (high - low).max()
+    corners: NDArray[np.float64] = (turned - (low + high) / 2) * scale + np.array((item.x, item.y))
+    return corners
 
 
 def _mask(group: Group, side: int) -> Image.Image:
