@@ -1,0 +1,203 @@
+"""The report: one page without a network, with the scores, the curves and pictures beside their captions.
+
+All that the page shows is in it, and its content security policy forbids a browser to fetch anything.
+The same report gives the same bytes.
+"""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from capflow.evaluation.charts import Series, line_chart, points
+from capflow.evaluation.gallery import Choice, Example
+
+Rows = Sequence[Mapping[str, float]]
+
+# In the order of the page: the name people use, and what the score says in plain language.
+_SCORES = {
+    "truth": ("Truth", "Share of captions in which every statement is true of the picture."),
+    "truth_unseen": ("Truth, unseen", "The same for colours and shapes that training never showed together."),
+    "CIDEr": ("CIDEr", "Agreement with the human captions, where telling words count more. May exceed 1."),
+    "Bleu_4": ("BLEU-4", "How many runs of up to four words also stand in a human caption."),
+    "METEOR": (
+        "METEOR",
+        "Words in common, their stems and synonyms included, and how well they are in order.",
+    ),
+    "ROUGE_L": ("ROUGE-L", "Longest sequence of words in common with a human caption, gaps allowed."),
+    "SPICE": ("SPICE", "Objects, attributes and relations in common with the human captions."),
+    "Bleu_1": ("BLEU-1", "How many words also stand in a human caption."),
+    "Bleu_2": ("BLEU-2", "How many runs of up to two words also stand in a human caption."),
+    "Bleu_3": ("BLEU-3", "How many runs of up to three words also stand in a human caption."),
+}
+_CHOICES: dict[Choice, tuple[str, str]] = {
+    "best": ("Best", "The highest scores of all pictures."),
+    "worst": ("Worst", "The lowest scores of all pictures."),
+    "random": ("Random", "Drawn from all pictures: what to expect of the next one."),
+    "unscored": ("Pictures without references", "Nobody has captioned these, so they have no scores."),
+}
+_READING = "In bold the generated caption; below it, where there are any, what people wrote."
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page shows.
+
+    Attributes:
+        data_set: the name of the data set.
+        split: the split that is scored.
+        pictures: how many pictures are scored.
+        notes: sentences that a reader of the scores must know, such as what is missing.
+        scores: fractions by pycocoevalcap's names, and ``truth`` and ``truth_unseen`` for scenes.
+        absent: why a score is not there, by its name.
+        parameters: the content of params.yaml.
+        steps: rows of ``train_steps.csv``: step, train_loss, lr.
+        epochs: rows of ``train_epochs.csv``: epoch, step, train_loss, val_loss, val_CIDEr.
+        gallery: the pictures to show, by what they were chosen for.
+    """
+
+    data_set: str
+    split: str
+    pictures: int
+    notes: Sequence[str]
+    scores: Mapping[str, float]
+    absent: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    steps: Rows
+    epochs: Rows
+    gallery: Mapping[Choice, Sequence[Example]]
+
+
+def build_report(report: Report) -> str:
+    """Build the page: HTML that needs no other file and no network.
+
+    Returns:
+        The page as text that is valid UTF-8, whatever the captions hold.
+    """
+    sections = {
+        "Scores": _scores(report.scores, report.absent),
+        "Training": _curves(report.steps, report.epochs),
+        "Pictures": _gallery(report.gallery),
+        "Parameters": _parameters(report.parameters),
+    }
+    shown = {heading: content for heading, content in sections.items() if content}
+    return _resource("report.html.in").substitute(
+        title=_text(f"{report.data_set}, {report.split}: Capflow"),
+        style=_resource("report.css").template,
+        data_set=_text(report.data_set),
+        summary=_text(f"{report.pictures:,} scored pictures of the {report.split} split"),
+        navigation="".join(f'<a href="#{heading.lower()}">{heading}</a>' for heading in shown),
+        notes=_notes(report.notes),
+        sections="".join(
+            f'<section id="{heading.lower()}">\n<h2>{heading}</h2>\n{content}</section>\n'
+            for heading, content in shown.items()
+        ),
+    )
+
+
+def _resource(name: str) -> Template:
+    return Template(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+
+
+def _text(value: str) -> str:
+    """Text that is no markup; half a surrogate pair, which JSON may hold, becomes a question mark."""
+    return escape(value.encode(errors="replace").decode())
+
+
+def _notes(notes: Sequence[str]) -> str:
+    items = "".join(f"<li>{_text(note)}</li>" for note in notes)
+    return f'<ul class="notes">{items}</ul>' if items else ""
+
+
+def _label(name: str) -> str:
+    return _SCORES.get(name, (name, ""))[0]
+
+
+def _scores(scores: Mapping[str, float], absent: Mapping[str, str]) -> str:
+    names = scores.keys() | absent.keys()
+    ordered = [name for name in _SCORES if name in names] + sorted(names - _SCORES.keys())
+    cards = (
+        _card(name, f"{scores[name]:.3f}", _SCORES.get(name, ("", ""))[1])
+        if name in scores
+        else _card(name, "absent", absent[name])
+        for name in ordered
+    )
+    return f'<dl class="scores">\n{"".join(cards)}</dl>\n' if names else ""
+
+
+def _card(name: str, value: str, sentence: str) -> str:
+    return f"<div><dt>{_text(_label(name))}</dt><dd>{value}</dd><dd>{_text(sentence)}</dd></div>\n"
+
+
+def _curves(steps: Rows, epochs: Rows) -> str:
+    train, val = points(steps, "step", "train_loss"), points(epochs, "step", "val_loss")
+    cider, rate = points(epochs, "epoch", "val_CIDEr"), points(steps, "step", "lr")
+    charts = (
+        line_chart("Loss", "step", [Series("train", train), Series("val", val)]),
+        line_chart("CIDEr of val", "epoch", [Series("CIDEr", cider)]),
+        line_chart("Learning rate", "step", [Series("rate", rate)]),
+    )
+    return f'<div class="charts">\n{"".join(charts)}</div>\n' if any(charts) else ""
+
+
+def _gallery(gallery: Mapping[Choice, Sequence[Example]]) -> str:
+    parts = "".join(
+        f"<h3>{heading}</h3>\n<p>{explanation}</p>\n"
+        f'<div class="gallery">\n{"".join(map(_example, gallery[choice]))}</div>\n'
+        for choice, (heading, explanation) in _CHOICES.items()
+        if gallery.get(choice)
+    )
+    return f"<p>{_READING}</p>\n{parts}" if parts else ""
+
+
+def _example(example: Example) -> str:
+    caption = _text(example.caption.strip() or "(no words)")
+    references = "".join(f'<li dir="auto">{_text(reference)}</li>' for reference in example.references)
+    people = f'<ul aria-label="Human captions">{references}</ul>' if references else ""
+    return (
+        f"<figure>{_picture(example.thumbnail, caption)}<figcaption>"
+        f'<p class="caption" dir="auto">{caption}</p>{_badges(example)}{people}'
+        f'<p class="file" title="image id {example.image_id}">{_text(example.file_name)}</p>'
+        "</figcaption></figure>\n"
+    )
+
+
+def _picture(thumbnail: bytes | None, alt: str) -> str:
+    if thumbnail is None:
+        return f'<div class="picture" role="img" aria-label="{alt}">no picture</div>'
+    content = base64.b64encode(thumbnail).decode()
+    return f'<img class="picture" alt="{alt}" src="data:image/jpeg;base64,{content}">'
+
+
+def _badges(example: Example) -> str:
+    badges = [f"<li>{_text(_label(name))} {value:.2f}</li>" for name, value in example.scores.items()]
+    if example.true is not None:
+        kind, verdict = ("true", "✓ true") if example.true else ("false", "✗ not true")
+        badges.insert(0, f'<li class="{kind}">{verdict}</li>')
+    return f'<ul class="badges" aria-label="Scores">{"".join(badges)}</ul>' if badges else ""
+
+
+def _parameters(parameters: Mapping[str, Any]) -> str:
+    single = {key: value for key, value in parameters.items() if not isinstance(value, Mapping)}
+    nested = {key: value for key, value in parameters.items() if isinstance(value, Mapping)}
+    groups = {"general": single, **nested} if single else nested
+    tables = "".join(
+        f"<table><caption>{_text(name)}</caption><tbody>{_rows(values)}</tbody></table>\n"
+        for name, values in groups.items()
+    )
+    return f'<div class="parameters">\n{tables}</div>\n' if tables else ""
+
+
+def _rows(values: Mapping[str, Any], prefix: str = "") -> str:
+    rows = ""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += _rows(value, f"{prefix}{key}.")
+        else:
+            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            rows += f'<tr><th scope="row">{_text(prefix + key)}</th><td>{_text(shown)}</td></tr>'
+    return rows
