@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from capflow.data.pictures import Pixels
 
 _CHARACTERS = 32
-# All in pixels: the longer side of a picture, the room between cells, lines and captions, and the font's size.
+# In pixels: the longer side of a picture, the room between cells, lines and captions, the font's size.
 _SIDE = 320
 _GAP = 28
 _LINE = 23

@@ -23,16 +23,16 @@ _SCORES = {
     "truth": ("Truth", "Share of captions in which every statement is true of the picture."),
     "truth_unseen": ("Truth, unseen", "The same for colours and shapes that training never showed together."),
     "CIDEr": ("CIDEr", "Agreement with the human captions, where telling words count more. May exceed 1."),
-    "Bleu_4": ("BLEU-4", "How many runs of up to four words also stand in a human caption."),
+    "Bleu_4": ("BLEU-4", "Share of runs of up to four words that also stand in a human caption."),
     "METEOR": (
         "METEOR",
         "Words in common, their stems and synonyms included, and how well they are in order.",
     ),
     "ROUGE_L": ("ROUGE-L", "Longest sequence of words in common with a human caption, gaps allowed."),
     "SPICE": ("SPICE", "Objects, attributes and relations in common with the human captions."),
-    "Bleu_1": ("BLEU-1", "How many words also stand in a human caption."),
-    "Bleu_2": ("BLEU-2", "How many runs of up to two words also stand in a human caption."),
-    "Bleu_3": ("BLEU-3", "How many runs of up to three words also stand in a human caption."),
+    "Bleu_1": ("BLEU-1", "Share of words that also stand in a human caption."),
+    "Bleu_2": ("BLEU-2", "Share of runs of up to two words that also stand in a human caption."),
+    "Bleu_3": ("BLEU-3", "Share of runs of up to three words that also stand in a human caption."),
 }
 _CHOICES: dict[Choice, tuple[str, str]] = {
     "best": ("Best", "The highest scores of all pictures."),
@@ -123,7 +123,7 @@ def _scores(scores: Mapping[str, float], absent: Mapping[str, str]) -> str:
     cards = (
         _card(name, f"{scores[name]:.3f}", _SCORES.get(name, ("", ""))[1])
         if name in scores
-        else _card(name, "absent", absent[name])
+        else _card(name, "&mdash;", absent[name])
         for name in ordered
     )
     return f'<dl class="scores">\n{"".join(cards)}</dl>\n' if names else ""
@@ -186,7 +186,7 @@ def _parameters(parameters: Mapping[str, Any]) -> str:
     nested = {key: value for key, value in parameters.items() if isinstance(value, Mapping)}
     groups = {"general": single, **nested} if single else nested
     tables = "".join(
-        f"<table><caption>{_text(name)}</caption><tbody>{_rows(values)}</tbody></table>\n"
+        f"<div><table><caption>{_text(name)}</caption><tbody>{_rows(values)}</tbody></table></div>\n"
         for name, values in groups.items()
     )
     return f'<div class="parameters">\n{tables}</div>\n' if tables else ""
