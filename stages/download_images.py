@@ -32,10 +32,10 @@ def main() -> None:
         logger.info("%s: %d of %d pictures", split, wanted - len(missing), wanted)
     write_text(METRICS / "missing.csv", table.getvalue())
     write_json(METRICS / "pictures.json", counts, indent=2)
-    for split, count in counts.items():
+    for name_of_split, count in counts.items():
         if count["missing"] > tolerated(name) * count["wanted"]:
             raise CapflowError(
-                f"{METRICS / 'missing.csv'}: {count['missing']} of {count['wanted']} pictures of {split} "
+                f"{METRICS / 'missing.csv'}: {count['missing']} of {count['wanted']} pictures of {name_of_split} "
                 "are missing, for the reasons given there; run again to retry, or raise `max_missing`."
             )
 

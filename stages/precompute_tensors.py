@@ -4,6 +4,7 @@ import logging
 
 from capflow import project
 from capflow.data import annotations, tensors
+from capflow.data.archives import pictures_in
 from capflow.data.dataset import tolerated
 from capflow.errors import CapflowError
 from capflow.files import write_json
@@ -20,11 +21,11 @@ def main() -> None:
     wanted = 0
     for split in SPLITS:
         images = annotations.read(project.ANNOTATIONS / f"{split}.json").images
-        with tensors.Archive(project.IMAGES / f"{split}.zip") as archive:
+        with pictures_in(project.IMAGES / f"{split}.zip") as pictures:
             unreadable[split] = tensors.write(
                 project.TENSORS,
                 split,
-                archive,
+                pictures,
                 images,
                 params.tensors.size,
                 params.tensors.fit,

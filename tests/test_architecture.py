@@ -50,7 +50,11 @@ def test_imports_point_up_the_list(path: Path) -> None:
 
 def test_mlflow_and_dvc_stay_where_they_belong() -> None:
     files = [*SOURCE.rglob("*.py"), *(ROOT / "stages").glob("*.py")]
-    users = {str(path.relative_to(SOURCE)) for path in files if any(n.split(".")[0] == "mlflow" for n in imports(path))}
+    users = {
+        str(path.relative_to(SOURCE))
+        for path in files
+        if any(n.split(".")[0] == "mlflow" for n in imports(path))
+    }
     assert users == {"tracking.py"}
     assert not [path for path in files if any(name.split(".")[0] == "dvc" for name in imports(path))]
 
@@ -61,7 +65,9 @@ def loaded_files(stage: str) -> set[str]:
         f"import json, sys, stages.{stage}\n"
         "print(json.dumps([m.__file__ for m in list(sys.modules.values()) if getattr(m, '__file__', None)]))"
     )
-    output = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    output = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     files = (Path(name) for name in json.loads(output.stdout))
     return {
         path.relative_to(ROOT).as_posix()

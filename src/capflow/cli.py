@@ -85,3 +85,53 @@ def _read_pictures(photos: list[Path]) -> "tuple[dict[Path, Pixels], list[str]]"
         except OSError as error:
             unreadable.append(f"{path}: cannot be opened ({error.strerror}).")
     return readable, unreadable
+
+
+@app.command()
+def show(
+    split: Annotated[SplitName, typer.Argument(help="Which pictures.")] = SplitName.VAL,
+    count: Annotated[int, typer.Option(min=1, max=100, help="How many, drawn at random.")] = 9,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws others.")] = 0,
+    predictions: Annotated[bool, typer.Option("--predictions", help="Show generated captions.")] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path("show.png"),
+) -> None:
+    """Draw a grid of pictures with their captions."""
+    from capflow.data import annotations
+    from capflow.data.archives import pictures_in
+    from capflow.data.pictures import decode
+    from capflow.evaluation.grid import draw_grid
+    from capflow.evaluation.scores import read_results
+    from capflow.files import write_bytes
+
+    part = annotations.read(project.ANNOTATIONS / f"{split}.json")
+    captions = part.captions_of()
+    if predictions:
+        generated = read_results(project.PREDICTIONS / f"{split}.json")
+        captions = {image: [caption] for image, caption in generated.items()}
+    with pictures_in(project.IMAGES / f"{split}.zip") as pictures:
+        known = [image for image in part.images if image["file_name"] in pictures and image["id"] in captions]
+        if not known:
+            raise CapflowError(
+                f"{project.IMAGES / f'{split}.zip'}: {split} has no pictures to show; try val."
+            )
+        chosen = random.Random(seed).sample(known, min(count, len(known)))
+        cells = [
+            (decode(pictures[image["file_name"]](), image["file_name"]), captions[image["id"]])
+            for image in chosen
+        ]
+    write_bytes(output, draw_grid(cells, columns=min(3, len(cells))))
+    typer.echo(str(output))
+
+
+@app.command()
+def score(
+    references: Annotated[Path, typer.Argument(help="COCO captions JSON.")],
+    results: Annotated[Path, typer.Argument(help="COCO results JSON: a list of image_id and caption.")],
+) -> None:
+    """Score captions as the COCO evaluation does; the seven scores as JSON on stdout."""
+    from capflow.evaluation import scores
+
+    scored = scores.score(scores.read_references(references), scores.read_results(results))
+    typer.echo(json.dumps(scored.totals, indent=2))
+    for name, reason in scored.absent.items():
+        typer.echo(f"warning: {name} is absent: {reason}", err=True)

@@ -178,6 +178,8 @@ def parse(content: Any, model: type[SectionT], path: Path) -> SectionT:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        if not key and first["type"] != "value_error":
+            raise CapflowError(f"{path}: holds no keys at all; it should be a mapping of them.") from None
         raise CapflowError(f"{path}: {_explain(key, first)}; please correct it.") from None
 
 

@@ -70,6 +70,6 @@ def test_one_batch_can_be_learnt_by_heart() -> None:
     for _ in range(80):
         optimizer.zero_grad()
         loss = caption_loss(model, features, tokens)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert loss.item() < 0.05

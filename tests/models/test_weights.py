@@ -23,7 +23,7 @@ def save(path: Path, state: dict[str, torch.Tensor]) -> Path:
         case ".safetensors":
             save_file(state, path)
         case ".npz":
-            np.savez(path, **{name: value.numpy() for name, value in state.items()})
+            np.savez(path, **{name: value.numpy() for name, value in state.items()})  # type: ignore[arg-type]
         case _:
             torch.save(state, path)
     return path

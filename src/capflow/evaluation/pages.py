@@ -1,0 +1,145 @@
+"""What ``evaluate`` writes for people: a table by picture, and the report page."""
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from capflow import project
+from capflow.data import annotations
+from capflow.data.annotations import Annotations, ImageRecord
+from capflow.data.archives import pictures_in
+from capflow.data.scenes.truth import judge
+from capflow.data.scenes.world import scene_of
+from capflow.errors import CapflowError
+from capflow.evaluation.gallery import Choice, Example, choose_examples, sample, thumbnail
+from capflow.evaluation.report import Report, build_report
+from capflow.evaluation.scores import Scores, read_results
+from capflow.files import read_json, write_text
+from capflow.params import Params, Split
+
+EACH = 8
+
+
+def per_image_table(scores: Scores, scored: Annotations, captions: Mapping[int, str]) -> str:
+    """A CSV with a row for each picture: id, file name, generated caption, its scores, its truth."""
+    records = {image["id"]: image for image in scored.images}
+    table = pd.DataFrame(
+        {
+            "image_id": scores.images,
+            "file_name": [records[image]["file_name"] for image in scores.images],
+            "caption": [captions[image] for image in scores.images],
+            **scores.per_image,
+        }
+    )
+    if any("scene" in image for image in scored.images):
+        table["truth"] = [int(bool(_verdict(records[image], captions[image]))) for image in scores.images]
+    text = io.StringIO()
+    table.to_csv(text, index=False, lineterminator="\n")
+    return text.getvalue()
+
+
+def _verdict(image: ImageRecord, caption: str) -> bool | None:
+    """Whether a caption is true, where the picture's facts are known."""
+    return judge(caption, scene_of(image)) if "scene" in image else None
+
+
+def write_report(
+    params: Params,
+    split: Split,
+    scored: Annotations,
+    captions: Mapping[int, str],
+    scores: Scores,
+    totals: Mapping[str, float],
+) -> None:
+    """Write metrics/report/index.html from the scores and from what the stages before left in metrics/."""
+    report = Report(
+        data_set=params.data.name,
+        split=split,
+        pictures=len(scores.images),
+        notes=_notes(split, params),
+        scores=totals,
+        absent=scores.absent,
+        parameters=params.model_dump(mode="json"),
+        steps=_rows(project.METRICS / "train_steps.csv"),
+        epochs=_rows(project.METRICS / "train_epochs.csv"),
+        gallery=_scored_gallery(split, scored, captions, scores, params.seed)
+        | _unscored_gallery(split, params),
+    )
+    write_text(project.METRICS / "report" / "index.html", build_report(report))
+
+
+def _rows(path: Path) -> list[dict[str, float]]:
+    """The rows of a table of numbers; an empty table is a training of fewer steps than are logged."""
+    try:
+        rows: list[Any] = pd.read_csv(path).to_dict("records")
+    except pd.errors.EmptyDataError:
+        return []
+    return rows
+
+
+def _notes(split: Split, params: Params) -> list[str]:
+    notes = []
+    if split == "val" and "test" in params.generate.splits:
+        notes.append(
+            "This data set has no test captions: the scores are those of val, which chose the epoch."
+        )
+    packed = read_json(project.METRICS / "pictures.json")
+    unreadable = read_json(project.METRICS / "tensors.json")["unreadable"]
+    for name, count in packed.items():
+        if absent := count["missing"] + unreadable[name]:
+            notes.append(f"{absent:,} of the {count['wanted']:,} pictures of {name} are missing or damaged.")
+    return notes
+
+
+def _scored_gallery(
+    split: Split, scored: Annotations, captions: Mapping[int, str], scores: Scores, seed: int
+) -> dict[Choice, list[Example]]:
+    by_image = {
+        image: {name: values[place] for name, values in scores.per_image.items()}
+        for place, image in enumerate(scores.images)
+    }
+    chosen = choose_examples({image: row["CIDEr"] for image, row in by_image.items()}, EACH, seed)
+    references = scored.captions_of()
+    records = {image["id"]: image for image in scored.images}
+    with pictures_in(project.IMAGES / f"{split}.zip") as pictures:
+        return {
+            choice: [
+                _example(records[image], pictures, captions[image], references[image], by_image[image])
+                for image in images
+            ]
+            for choice, images in chosen.items()
+        }
+
+
+def _unscored_gallery(scored: Split, params: Params) -> dict[Choice, list[Example]]:
+    """Some pictures of a test split without captions, with what the model says of them."""
+    if scored == "test" or "test" not in params.generate.splits:
+        return {}
+    captions = read_results(project.PREDICTIONS / "test.json")
+    if not captions:
+        return {}
+    images = annotations.read(project.ANNOTATIONS / "test.json").images
+    records = {image["id"]: image for image in images}
+    with pictures_in(project.IMAGES / "test.zip") as pictures:
+        chosen = sample(captions.keys(), EACH, params.seed)
+        return {"unscored": [_example(records[image], pictures, captions[image]) for image in chosen]}
+
+
+def _example(
+    image: ImageRecord,
+    pictures: Mapping[str, Callable[[], bytes]],
+    caption: str,
+    references: list[str] | None = None,
+    scores: Mapping[str, float] | None = None,
+) -> Example:
+    name = image["file_name"]
+    try:
+        small = thumbnail(pictures[name](), name)
+    except (KeyError, CapflowError):
+        small = None
+    return Example(
+        image["id"], name, small, caption, references or (), scores or {}, _verdict(image, caption)
+    )

@@ -1,0 +1,60 @@
+"""Score the captions: data/predictions against data/annotations, to metrics/ and to the run in MLflow."""
+
+import logging
+
+from capflow import project, tracking
+from capflow.data import annotations
+from capflow.data.annotations import Annotations
+from capflow.data.scenes.truth import truth_scores
+from capflow.errors import CapflowError
+from capflow.evaluation.pages import per_image_table, write_report
+from capflow.evaluation.scores import read_results, score
+from capflow.files import folder_digest, write_json, write_text
+from capflow.params import Params, Split, load_params
+from stages import run
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run the stage."""
+    params = load_params()
+    split, scored = scored_split(params)
+    captions = read_results(project.PREDICTIONS / f"{split}.json")
+    # A picture that could not be had or read has no prediction; the report says how many these are.
+    scored = scored.only(captions.keys())
+    scores = score(scored.captions_of(), captions, spice=params.evaluate.spice)
+    truth = truth_scores(captions, scored.images) if scored.images[0].get("scene") else {}
+    totals = scores.totals | truth
+    write_json(project.METRICS / "scores.json", totals, indent=2)
+    write_text(project.METRICS / "per_image.csv", per_image_table(scores, scored, captions))
+    write_report(params, split, scored, captions, scores, totals)
+    record(params, split, totals)
+    for name, reason in scores.absent.items():
+        logger.warning("%s is absent: %s", name, reason)
+    logger.info("%s: %s", split, ", ".join(f"{name} {value:.3f}" for name, value in totals.items()))
+
+
+def scored_split(params: Params) -> tuple[Split, Annotations]:
+    """The split that is scored: test where it has captions, else val; of those that were captioned."""
+    for split in ("test", "val"):
+        part = annotations.read(project.ANNOTATIONS / f"{split}.json")
+        if part.annotations and split in params.generate.splits:
+            return split, part
+    raise CapflowError(
+        "params.yaml: `generate.splits` has no split with captions, so there is nothing to score; add val."
+    )
+
+
+def record(params: Params, split: Split, totals: dict[str, float]) -> None:
+    """Put the scores on the row of the run that trained the model."""
+    recorder = tracking.scored_run(folder_digest(project.MODEL), params)
+    recorder.log(totals, step=0)
+    recorder.flush()
+    recorder.tag(tracking.SPLIT_TAG, split)
+    recorder.file(project.METRICS / "scores.json")
+    recorder.folder(project.METRICS / "report", "report")
+
+
+if __name__ == "__main__":
+    run(main)
