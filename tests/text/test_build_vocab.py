@@ -1,0 +1,63 @@
+"""The stage that numbers the words, on three small splits."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from capflow.data import annotations
+from capflow.data.annotations import Annotations
+from capflow.data.captions import EncodedCaptions
+from capflow.errors import CapflowError
+from capflow.files import folder_digest
+from capflow.text.vocabulary import SPECIALS, Vocabulary
+from stages import build_vocab
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+def split(first_id: int, *captions: str) -> Annotations:
+    return Annotations(
+        [{"id": first_id + i, "file_name": f"{first_id + i}.jpg"} for i in range(len(captions))],
+        [{"id": i, "image_id": first_id + i, "caption": text} for i, text in enumerate(captions)],
+    )
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_bytes(PARAMS.read_bytes())
+    train = split(1, *["A dog runs."] * 4, "A dog sits.", "!!!", "A cat.")
+    for name, records in (("train", train), ("val", split(20, "A dog purrs")), ("test", split(30))):
+        annotations.write(tmp_path / f"data/annotations/{name}.json", records)
+    return tmp_path
+
+
+def test_artifacts(workspace: Path) -> None:
+    build_vocab.main()
+    words = Vocabulary.read(workspace / "data/vocab/vocab.json")
+    assert words.words == (*SPECIALS, "a", "dog")
+    train, val, test = (
+        EncodedCaptions.load(workspace / "data/vocab" / name) for name in ("train", "val", "test")
+    )
+    assert train.images.tolist() == [1, 2, 3, 4, 5, 7]
+    assert val.tokens.tolist() == [1, 4, 5, 3, 2]
+    assert len(test) == 0
+    assert json.loads((workspace / "metrics/vocab.json").read_text()) == {
+        "size": 6,
+        "unknown": {"train": round(6 / 17, 6), "val": round(1 / 3, 6)},
+        "captions_by_length": [0, 0, 1, 5],
+    }
+
+
+def test_the_same_input_gives_the_same_bytes(workspace: Path) -> None:
+    build_vocab.main()
+    first = folder_digest(workspace / "data/vocab")
+    build_vocab.main()
+    assert folder_digest(workspace / "data/vocab") == first
+
+
+def test_without_training_captions_there_is_no_vocabulary(workspace: Path) -> None:
+    annotations.write(workspace / "data/annotations/train.json", split(1))
+    with pytest.raises(CapflowError, match=r"vocab\.threshold"):
+        build_vocab.main()
