@@ -18,7 +18,7 @@ Extents = NDArray[np.float64]
 _BORDER = 0.02
 _GAP = 0.03
 _MARGIN = 0.06
-_TILT = 12.0
+_TILT = 5.0
 _TRIES = 20
 
 

@@ -20,7 +20,7 @@ JPEG_QUALITY = 92
 # The oversampling smooths edges. Shades and noise are half-widths, in steps of 256.
 _OVERSAMPLING = 4
 _SHADES = 12.0
-_NOISE = (4.0, 16.0)
+_NOISE = (4.0, 12.0)
 # Far apart in hue, and each far from the greys of the backgrounds.
 _RGB: dict[Colour, tuple[int, int, int]] = {
     "red": (212, 30, 40),
@@ -58,13 +58,11 @@ def outline(shape: Shape) -> NDArray[np.float64]:
     """The corners [corners, 2] of a shape with the origin inside, x to the right and y down."""
     match shape:
         case "circle":
-            return _polar(np.ones(48))
+            return _regular(48)
         case "square":
-            return _polar(np.ones(4), start=0.25 * math.pi)
+            return _regular(4, start=0.25 * math.pi)
         case "triangle":
-            return _polar(np.ones(3), start=-0.5 * math.pi)
-        case "star":
-            return _polar(np.tile([1.0, 0.42], 5), start=-0.5 * math.pi)
+            return _regular(3, start=-0.5 * math.pi)
         case "cross":
             arm = 0.34
             quarter = np.array([[arm, -1.0], [arm, -arm], [1.0, -arm]])
@@ -72,9 +70,9 @@ def outline(shape: Shape) -> NDArray[np.float64]:
             return np.concatenate([quarter @ np.linalg.matrix_power(turn, k) for k in range(4)])
 
 
-def _polar(radii: NDArray[np.float64], start: float = 0.0) -> NDArray[np.float64]:
-    angles = start + np.arange(len(radii)) * 2 * math.pi / len(radii)
-    return np.stack([radii * np.cos(angles), radii * np.sin(angles)], 1)
+def _regular(corners: int, start: float = 0.0) -> NDArray[np.float64]:
+    angles = start + np.arange(corners) * 2 * math.pi / corners
+    return np.stack([np.cos(angles), np.sin(angles)], 1)
 
 
 def _corners(shape: Shape, item: Item) -> NDArray[np.float64]:
@@ -100,7 +98,7 @@ def _background(rng: np.random.Generator, side: int) -> Plane:
     """Two shades of one greyish tone, light or dark, mixed by a pattern: float [side, side, 3]."""
     low, high = pick(rng, ((165, 235), (30, 70)))
     tone = (rng.uniform(low, high) + rng.uniform(-8, 8, 3)).astype(np.float32)
-    contrast = np.float32(rng.uniform(12, 30) * pick(rng, (-1, 1)))
+    contrast = np.float32(rng.uniform(8, 20) * pick(rng, (-1, 1)))
     return tone + contrast * pick(rng, _PATTERNS)(rng, side)[..., None]
 
 

@@ -20,7 +20,7 @@ from capflow.data.scenes.layout import Item, lay_out
 from capflow.errors import CapflowError
 from capflow.params import SPLITS, Section, Split, parse
 
-Shape = Literal["circle", "square", "triangle", "star", "cross"]
+Shape = Literal["circle", "square", "triangle", "cross"]
 Colour = Literal["red", "orange", "yellow", "green", "blue", "purple"]
 Size = Literal["small", "large"]
 Relation = Literal["left of", "right of", "above", "below"]
@@ -33,13 +33,13 @@ INVERSE: dict[Relation, Relation] = {
     "below": "above",
 }
 # These occur in test alone: whether a model composes colours and shapes, or remembers pairs.
-UNSEEN: frozenset[Pair] = frozenset({("red", "star"), ("green", "circle"), ("blue", "square")})
+UNSEEN: frozenset[Pair] = frozenset({("red", "cross"), ("green", "circle"), ("blue", "square")})
 UNSEEN_EVERY = 10
 PAIRS: tuple[Pair, ...] = tuple(product(get_args(Colour), get_args(Shape)))
 _SEEN = tuple(pair for pair in PAIRS if pair not in UNSEEN)
 _HELD_OUT = tuple(pair for pair in PAIRS if pair in UNSEEN)
-# Smallest and largest extent: 12 to 13 and 20 to 22 of 64 pixels.
-_EXTENTS: dict[Size, tuple[float, float]] = {"small": (0.18, 0.21), "large": (0.31, 0.35)}
+# Smallest and largest extent: 15 to 17 and 23 to 26 of 64 pixels.
+_EXTENTS: dict[Size, tuple[float, float]] = {"small": (0.23, 0.26), "large": (0.36, 0.40)}
 # More objects, or three large ones beside another group, find no room.
 _COUNTS = ((1,), (2,), (3,), (1, 1), (1, 1), (1, 1), (1, 2), (2, 1), (2, 2), (1, 3), (3, 1))
 
