@@ -98,7 +98,7 @@ def test_every_coloured_shape_is_drawn_in_its_colour_and_place() -> None:
                         "shape": "square",
                         "colour": colour,
                         "size": "large",
-                        "items": [{"x": 0.3, "y": 0.6, "extent": 0.32, "angle": 0.0}],
+                        "items": [{"x": 0.3, "y": 0.6, "extent": 0.32}],
                     }
                 ],
                 "relation": None,

@@ -20,7 +20,7 @@ seeds = st.integers(0, 2**31 - 1)
 
 def scene(*groups: tuple[int, str, str, str], relation: str | None = None) -> Scene:
     """A scene of groups of (count, size, colour, shape); where the objects lie does not matter here."""
-    item = {"x": 0.5, "y": 0.5, "extent": 0.2, "angle": 0.0}
+    item = {"x": 0.5, "y": 0.5, "extent": 0.2}
     facts = [
         {"shape": shape, "colour": colour, "size": size, "items": [item] * count}
         for count, size, colour, shape in groups

@@ -18,17 +18,15 @@ Extents = NDArray[np.float64]
 _BORDER = 0.02
 _GAP = 0.03
 _MARGIN = 0.06
-_TILT = 5.0
 _TRIES = 20
 
 
 class Item(Section):
-    """One object: its centre, its larger extent, and how far it is turned, in degrees."""
+    """One object: its centre and its larger extent."""
 
     x: Share
     y: Share
     extent: Share
-    angle: float
 
 
 Items = tuple[Item, ...]
@@ -80,8 +78,7 @@ def _scatter(rng: np.random.Generator, zone: NDArray[np.float64], extents: Exten
                 break
         else:
             return None
-        angle = round(rng.uniform(-_TILT, _TILT), 1)
-        items.append(Item(x=round(x, 4), y=round(y, 4), extent=round(float(extent), 4), angle=angle))
+        items.append(Item(x=round(x, 4), y=round(y, 4), extent=round(float(extent), 4)))
     return tuple(items)
 
 

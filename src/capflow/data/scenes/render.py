@@ -76,14 +76,12 @@ def _regular(corners: int, start: float = 0.0) -> NDArray[np.float64]:
 
 
 def _corners(shape: Shape, item: Item) -> NDArray[np.float64]:
-    """The corners of an object: turned, then scaled to fill its box, in shares of the side."""
-    angle = math.radians(item.angle)
-    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    turned = outline(shape) @ turn
-    low, high = turned.min(0), turned.max(0)
+    """The corners of an object, scaled to fill its box, in shares of the side."""
+    corners = outline(shape)
+    low, high = corners.min(0), corners.max(0)
     scale = item.extent / (high - low).max()
-    corners: NDArray[np.float64] = (turned - (low + high) / 2) * scale + np.array((item.x, item.y))
-    return corners
+    placed: NDArray[np.float64] = (corners - (low + high) / 2) * scale + np.array((item.x, item.y))
+    return placed
 
 
 def _mask(group: Group, side: int) -> Image.Image:
