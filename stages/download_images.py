@@ -24,18 +24,18 @@ def main() -> None:
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(["split", "file_name", "reason"])
     for split in SPLITS:
-        part = annotations.read(ANNOTATIONS / f"{split}.json")
-        missing = source.pack(split, part, IMAGES / f"{split}.zip")
+        named = annotations.read(ANNOTATIONS / f"{split}.json")
+        missing = source.pack(split, named, IMAGES / f"{split}.zip")
         rows.writerows((split, *picture) for picture in missing)
-        wanted = len(part.images)
+        wanted = len(named.images)
         counts[split] = {"wanted": wanted, "packed": wanted - len(missing), "missing": len(missing)}
         logger.info("%s: %d of %d pictures", split, wanted - len(missing), wanted)
     write_text(METRICS / "missing.csv", table.getvalue())
     write_json(METRICS / "pictures.json", counts, indent=2)
-    for name_of_split, count in counts.items():
+    for part, count in counts.items():
         if count["missing"] > tolerated(name) * count["wanted"]:
             raise CapflowError(
-                f"{METRICS / 'missing.csv'}: {count['missing']} of {count['wanted']} pictures of {name_of_split} "
+                f"{METRICS / 'missing.csv'}: {count['missing']} of {count['wanted']} pictures of {part} "
                 "are missing, for the reasons given there; run again to retry, or raise `max_missing`."
             )
 

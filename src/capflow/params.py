@@ -60,13 +60,19 @@ class EncoderParams(Section):
 
 
 class DecoderParams(Section):
-    """The network that writes the caption."""
+    """The network that writes the caption.
+
+    ``inject`` says when it sees the picture: ``first``, before the words, or beside ``every`` word;
+    ``batch_norm`` standardises what it sees.
+    """
 
     name: Literal["lstm"]
     embedding: Count
     hidden: Count
     layers: Annotated[int, Field(ge=1, le=8)]
     dropout: Share
+    inject: Literal["first", "every"]
+    batch_norm: bool
 
 
 class ScheduleParams(Section):
@@ -97,7 +103,7 @@ class TrainParams(Section):
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     clip: Annotated[float, Field(ge=0)]
     label_smoothing: Share
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["auto", "fp32", "bf16"]
     patience: Annotated[int, Field(ge=0)]
     log_every: Count
     schedule: ScheduleParams

@@ -32,8 +32,8 @@ def captions(of: Scene, seed: int) -> list[str]:
     return describe(of, np.random.default_rng(seed), 5)
 
 
-ONE = scene((1, "small", "orange", "circle"))
-TWO = scene((1, "small", "red", "circle"), (2, "large", "blue", "cross"), relation="left of")
+ONE = scene((1, "small", "yellow", "circle"))
+TWO = scene((1, "small", "red", "circle"), (2, "large", "blue", "triangle"), relation="left of")
 
 
 @given(scenes, seeds)
@@ -55,8 +55,8 @@ def test_a_changed_fact_makes_its_statement_false(drawn: Scene, seed: int, data:
     facts: dict[str, list[Any]] = {
         "count": [1, 2, 3],
         "size": ["small", "large"],
-        "colour": ["red", "orange", "yellow", "green", "blue", "purple"],
-        "shape": ["circle", "square", "triangle", "cross"],
+        "colour": ["red", "yellow", "green", "blue", "purple"],
+        "shape": ["circle", "square", "triangle"],
     }
     key = data.draw(st.sampled_from(sorted(facts)))
     mention = vars(statement.first)
@@ -68,7 +68,7 @@ def test_a_changed_fact_makes_its_statement_false(drawn: Scene, seed: int, data:
 
 
 def _about_the_other_group(statement: Statement, drawn: Scene) -> bool:
-    """Whether a changed noun phrase happens to fit the other group, as in "a red circle and a red cross"."""
+    """Whether a changed noun phrase happens to fit the other group, as of "a red circle and a square"."""
     return statement.second is None and holds(statement, drawn)
 
 
@@ -104,14 +104,14 @@ def test_any_text_is_judged(text: str) -> None:
 @pytest.mark.parametrize(
     "caption",
     [
-        "a small red circle to the left of two large blue crosses",
-        "A red circle is left of two big blue crosses.",
-        "a red circle is left of two big blue crosses .",
-        "two blue crosses to the right of a red circle",
-        "there are two blue crosses and one little red circle",
+        "a small red circle to the left of two large blue triangles",
+        "A red circle is left of two big blue triangles.",
+        "a red circle is left of two big blue triangles .",
+        "two blue triangles to the right of a red circle",
+        "there are two blue triangles and one little red circle",
         "there is a red circle",
-        "  To the right of a red circle   sit two blue crosses ",
-        "a picture of two blue crosses",
+        "  To the right of a red circle   sit two blue triangles ",
+        "a picture of two blue triangles",
     ],
 )
 def test_true(caption: str) -> None:
@@ -121,14 +121,14 @@ def test_true(caption: str) -> None:
 @pytest.mark.parametrize(
     "caption",
     [
-        "a small red circle to the right of two large blue crosses",
-        "a small red circle above two large blue crosses",
-        "a large red circle to the left of two large blue crosses",
-        "a small green circle to the left of two large blue crosses",
+        "a small red circle to the right of two large blue triangles",
+        "a small red circle above two large blue triangles",
+        "a large red circle to the left of two large blue triangles",
+        "a small green circle to the left of two large blue triangles",
         "a small red circle to the left of two large blue squares",
-        "a small red circle to the left of a large blue cross",
-        "three blue crosses",
-        "one blue cross",
+        "a small red circle to the left of a large blue triangle",
+        "three blue triangles",
+        "one blue triangle",
         "a red circle and a red circle",
         "a red circle to the left of a red circle",
         "a green circle",
@@ -148,22 +148,22 @@ def test_false(caption: str) -> None:
         "a red",
         "red circle",
         "a red circles",
-        "two blue cross",
-        "two blue crossses",
+        "two blue triangle",
+        "two blue triangleses",
         "an red circle",
         "there are a red circle",
-        "there is two blue crosses",
-        "a red circle are left of two blue crosses",
-        "two blue crosses sits to the right of a red circle",
+        "there is two blue triangles",
+        "a red circle are left of two blue triangles",
+        "two blue triangles sits to the right of a red circle",
         "a red small circle",
         "a red circle to the left of",
-        "a red circle to the left two blue crosses",
-        "a red circle two blue crosses",
-        "a red circle and two blue crosses and a red circle",
+        "a red circle to the left two blue triangles",
+        "a red circle two blue triangles",
+        "a red circle and two blue triangles and a red circle",
         "a red circle . .",
-        "a red circle, two blue crosses",
-        "to the left of two blue crosses there are a red circle",
-        "a red circle {relation} two blue crosses",
+        "a red circle, two blue triangles",
+        "to the left of two blue triangles there are a red circle",
+        "a red circle {relation} two blue triangles",
         "there is a <unk> circle",
         "a man riding a wave on top of a surfboard",
     ],
@@ -174,10 +174,10 @@ def test_not_of_the_grammar(caption: str) -> None:
 
 
 def test_articles() -> None:
-    assert judge("an orange circle", ONE)
-    assert judge("a small orange circle", ONE)
-    assert not judge("a orange circle", ONE)
-    assert not judge("an small orange circle", ONE)
+    assert judge("a yellow circle", ONE)
+    assert judge("a small yellow circle", ONE)
+    assert not judge("an yellow circle", ONE)
+    assert not judge("an small yellow circle", ONE)
 
 
 def test_most_captions_tell_of_both_groups() -> None:
@@ -189,7 +189,7 @@ def test_most_captions_tell_of_both_groups() -> None:
     ]
     related = sum(statement is not None and statement.relation is not None for statement in told) / len(told)
     alone = sum(statement is not None and statement.second is None for statement in told) / len(told)
-    assert related > 0.6
+    assert related > 0.4
     assert 0.05 < alone < 0.2
 
 
@@ -199,9 +199,9 @@ def record(number: int, of: Scene) -> ImageRecord:
 
 
 def test_truth_scores() -> None:
-    unseen = scene((1, "small", "red", "cross"))
+    unseen = scene((1, "small", "red", "triangle"))
     images = [record(1, ONE), record(2, TWO), record(3, unseen), record(4, unseen)]
-    said = {1: "an orange circle", 2: "two red circles", 3: "a red cross", 4: "a red circle"}
+    said = {1: "a yellow circle", 2: "two red circles", 3: "a red triangle", 4: "a red circle"}
     assert truth_scores(said, images) == {"truth": 0.5, "truth_unseen": 0.5}
     assert truth_scores(said, images[:2]) == {"truth": 0.5}
     assert truth_scores({}, images[:1]) == {"truth": 0.0}

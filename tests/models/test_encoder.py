@@ -24,7 +24,7 @@ def pixels(side: int) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("name", "side", "cells", "channels"),
     [
-        ("small", 64, 16, 192),
+        ("small", 64, 10, 128),
         ("resnet18", 224, 49, 512),
         ("squeezenet1_0", 224, 169, 512),
         ("mobilenet_v2", 128, 16, 1280),

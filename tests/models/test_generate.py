@@ -18,7 +18,9 @@ START, END, UNK = 1, 2, 3
 
 def decoder(seed: int, words: int = 8) -> LSTMDecoder:
     torch.manual_seed(seed)
-    params = DecoderParams(name="lstm", embedding=6, hidden=7, layers=2, dropout=0.3)
+    params = DecoderParams(
+        name="lstm", embedding=6, hidden=7, layers=2, dropout=0.3, batch_norm=True, inject="first"
+    )
     model = LSTMDecoder(params, Shape(1, 5, words)).eval()
     with torch.no_grad():
         # Sharper than at first, so that beams differ from each other.

@@ -1,5 +1,7 @@
 """The LSTM decoder: its golden loss, and steps that equal the parallel pass."""
 
+from typing import Literal
+
 import pytest
 import torch
 
@@ -8,10 +10,14 @@ from capflow.models.lstm import LSTMDecoder
 from capflow.params import DecoderParams
 from capflow.training.loop import caption_loss
 
+Inject = Literal["first", "every"]
 
-def decoder(layers: int, dropout: float = 0.0) -> LSTMDecoder:
+
+def decoder(layers: int, dropout: float = 0.0, inject: Inject = "first") -> LSTMDecoder:
     torch.manual_seed(0)
-    params = DecoderParams(name="lstm", embedding=16, hidden=24, layers=layers, dropout=dropout)
+    params = DecoderParams(
+        name="lstm", embedding=16, hidden=24, layers=layers, dropout=dropout, batch_norm=False, inject=inject
+    )
     return LSTMDecoder(params, Shape(cells=4, channels=8, words=30))
 
 
@@ -23,8 +29,9 @@ def example() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("layers", [1, 3])
-def test_steps_equal_the_parallel_pass(layers: int) -> None:
-    model = decoder(layers, dropout=0.5).eval()
+@pytest.mark.parametrize("inject", ["first", "every"])
+def test_steps_equal_the_parallel_pass(layers: int, inject: Inject) -> None:
+    model = decoder(layers, dropout=0.5, inject=inject).eval()
     features, tokens = example()
     with torch.no_grad():
         expected = model.words(model(features, tokens))

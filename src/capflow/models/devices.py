@@ -12,10 +12,15 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def autocast(device: torch.device) -> torch.autocast:
-    """bf16 where it is fast: on a GPU, and on processors with AMX."""
-    fast = device.type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
+    """Compute in ``bf16``, in ``fp32``, or (``auto``) in bf16 where the device is made for it.
+
+    That is a GPU, or a processor with AMX or AVX512-BF16.
+    """
+    able = torch.cpu.get_capabilities()
+    fast = device.type == "cuda" or bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+    reduced = precision == "bf16" or (precision == "auto" and fast)
+    return torch.autocast(device.type, torch.bfloat16, enabled=reduced)
 
 
 def seed_everything(seed: int) -> None:

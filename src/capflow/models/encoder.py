@@ -5,7 +5,6 @@ cell, the mean. For ResNet-50 at 224 pixels that is [N, 49, 2048] or [N, 1, 2048
 """
 
 import difflib
-from collections import OrderedDict
 from typing import cast
 
 import torch
@@ -42,7 +41,10 @@ class Encoder(nn.Module):
         super().__init__()
         self.pooled = params.features == "pooled"
         self.trainable = params.trainable
-        self.backbone, self.channels = _small() if params.name == SMALL else _headless(params.name)
+        self.backbone: nn.Module
+        self.backbone, self.channels = (
+            (SmallNet(), SmallNet.channels) if params.name == SMALL else _headless(params.name)
+        )
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(params.trainable)
@@ -88,6 +90,35 @@ def classifier(name: str) -> nn.Module:
     return cast("nn.Module", models.get_model(name, weights=None, **options))
 
 
+class SmallNet(nn.Module):
+    """A network for small pictures that are learnt from nothing, such as the generated scenes.
+
+    Five convolutions, then a pyramid of maxima (He et al.: Spatial Pyramid Pooling, ECCV 2014): one
+    cell for the whole picture, so that *what* is there is learnt wherever it stands, and 3 x 3
+    overlapping ones (of 64 pixels) for *where*.
+    """
+
+    channels = 128
+
+    def __init__(self) -> None:
+        """Build the layers."""
+        super().__init__()
+        widths = (3, 32, 64, 96, 128, self.channels)
+        layers: list[nn.Module] = []
+        for block, stride in enumerate((2, 2, 1, 2, 1)):
+            inside, outside = widths[block], widths[block + 1]
+            layers += [nn.Conv2d(inside, outside, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outside)]
+            layers.append(nn.ReLU(inplace=True))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [N, 3, H, W] to cells [N, channels, cells, 1]; H and W are at least 25."""
+        grid = self.layers(images)
+        whole = grid.amax((2, 3))[:, :, None]
+        parts = nn.functional.max_pool2d(grid, kernel_size=4, stride=2).flatten(2)
+        return torch.cat([whole, parts], 2)[..., None]
+
+
 def _headless(name: str) -> tuple[nn.Module, int]:
     """Cut a classifier after its last feature map [N, C, H, W], or after its tokens [N, 1 + cells, C].
 
@@ -107,16 +138,3 @@ def _headless(name: str) -> tuple[nn.Module, int]:
 
 def _is_grid(output: Tensor) -> bool:
     return (output.dim() == 4 and output.shape[-1] > 1) or (output.dim() == 3 and output.shape[1] > 1)
-
-
-def _small() -> tuple[nn.Module, int]:
-    """Five convolutions with batch norm; 64 pixels become a grid of 4 x 4."""
-    widths = (3, 32, 64, 128, 192, 192)
-    strides = (2, 2, 2, 1, 2)
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for block, stride in enumerate(strides):
-        inside, outside = widths[block], widths[block + 1]
-        layers[f"conv{block}"] = nn.Conv2d(inside, outside, 3, stride, padding=1, bias=False)
-        layers[f"norm{block}"] = nn.BatchNorm2d(outside)
-        layers[f"relu{block}"] = nn.ReLU(inplace=True)
-    return nn.Sequential(layers), widths[-1]

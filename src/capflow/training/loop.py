@@ -16,6 +16,7 @@ from capflow.data.batches import Batch, Batches
 from capflow.errors import CapflowError
 from capflow.models.captioner import Captioner
 from capflow.models.decoder import Decoder
+from capflow.models.devices import autocast
 from capflow.models.inputs import Inputs
 from capflow.params import TrainParams
 from capflow.text.vocabulary import PAD
@@ -165,8 +166,7 @@ class Trainer:
         return loss.detach()
 
     def _loss(self, split: Split, batch: Batch, smoothing: float) -> Tensor:
-        reduced = self.params.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
+        with autocast(self.device, self.params.precision):
             features = split.inputs(batch.rows)[batch.picture.to(self.device)]
             return caption_loss(self.model.decoder, features, batch.tokens.to(self.device), smoothing)
 

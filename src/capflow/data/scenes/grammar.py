@@ -80,7 +80,7 @@ _RELATIONS: dict[Relation, tuple[str, ...]] = {
     "above": ("above", "above", "over"),
     "below": ("below", "below", "under", "beneath"),
 }
-_KINDS: tuple[Kind, ...] = ("related",) * 7 + ("together",) * 2 + ("alone",)
+_KINDS: tuple[Kind, ...] = ("related",) * 5 + ("together",) * 2 + ("alone",) * 3
 _SIZE_IS_SAID = (True, True, False)
 
 
@@ -177,11 +177,9 @@ def _mention(group: Group, rng: np.random.Generator) -> Mention:
 @cache
 def _phrases(mention: Mention) -> tuple[str, ...]:
     """All ways to say a noun phrase."""
-    plural = f"{mention.shape}{'es' if mention.shape.endswith('s') else 's'}"
-    noun = mention.shape if mention.count == 1 else plural
+    noun = mention.shape if mention.count == 1 else f"{mention.shape}s"
     ways = product(_COUNTS[mention.count], _SIZES[mention.size])
-    phrases = (" ".join(filter(None, (count, size, mention.colour, noun))) for count, size in ways)
-    return tuple(re.sub("^a (?=[aeiou])", "an ", phrase) for phrase in phrases)
+    return tuple(" ".join(filter(None, (count, size, mention.colour, noun))) for count, size in ways)
 
 
 @cache

@@ -24,7 +24,6 @@ _NOISE = (4.0, 12.0)
 # Far apart in hue, and each far from the greys of the backgrounds.
 _RGB: dict[Colour, tuple[int, int, int]] = {
     "red": (212, 30, 40),
-    "orange": (246, 134, 24),
     "yellow": (250, 226, 50),
     "green": (40, 160, 60),
     "blue": (36, 92, 222),
@@ -63,11 +62,6 @@ def outline(shape: Shape) -> NDArray[np.float64]:
             return _regular(4, start=0.25 * math.pi)
         case "triangle":
             return _regular(3, start=-0.5 * math.pi)
-        case "cross":
-            arm = 0.34
-            quarter = np.array([[arm, -1.0], [arm, -arm], [1.0, -arm]])
-            turn = np.array([[0.0, 1.0], [-1.0, 0.0]])
-            return np.concatenate([quarter @ np.linalg.matrix_power(turn, k) for k in range(4)])
 
 
 def _regular(corners: int, start: float = 0.0) -> NDArray[np.float64]:

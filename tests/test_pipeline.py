@@ -1,0 +1,188 @@
+"""The whole pipeline, by DVC, on shrunken scenes in a copy of this checkout."""
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from pycocotools.coco import COCO
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    "params.yaml": {
+        "tensors": {"size": 32},
+        "decoder": {"embedding": 16, "hidden": 24},
+        "train": {"epochs": 2, "batch_size": 50, "log_every": 2},
+        "generate": {"batch_size": 8},
+    },
+    "data/sources/scenes/dataset.yaml": {"train": 40, "val": 10, "test": 20, "size": 48},
+}
+STAGES = [
+    "download_annotations",
+    "download_images",
+    "build_vocab",
+    "precompute_tensors",
+    "download_encoder",
+    "extract_features",
+    "train",
+    "generate_captions",
+    "evaluate",
+]
+SCORES = ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr"]
+
+
+def environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    identity = {
+        f"GIT_{who}_{what}": "test@example.org"
+        for who in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    return kept | identity | {"PATH": path, "DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def run(folder: Path, *command: str, fails: bool = False) -> str:
+    """Run a command; its stdout and stderr together."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=400,
+    )
+    assert (done.returncode != 0) is fails, done.stdout
+    return done.stdout
+
+
+def ran(output: str) -> list[str]:
+    """The stages that DVC ran."""
+    return re.findall(r"Running stage '(\w+)'", output)
+
+
+def shrink(folder: Path) -> None:
+    for name, changes in SMALL.items():
+        content = yaml.safe_load((folder / name).read_text())
+        for key, value in changes.items():
+            content[key] = content[key] | value if isinstance(value, dict) else value
+        (folder / name).write_text(yaml.safe_dump(content))
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this checkout with small parameters, its pipeline run once."""
+    folder = tmp_path_factory.mktemp("capflow")
+    names = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in filter(None, names):
+        if (ROOT / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    shrink(folder)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "start")
+    assert ran(run(folder, "dvc", "repro")) == STAGES
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "first run")
+    return folder
+
+
+def test_every_split_loads_in_pycocotools(checkout: Path) -> None:
+    for split, pictures in (("train", 40), ("val", 10), ("test", 20)):
+        coco = COCO(checkout / "data" / "annotations" / f"{split}.json")
+        assert len(coco.imgs) == pictures
+        assert len(coco.anns) == 5 * pictures
+
+
+def test_scores_are_the_seven_and_the_truth(checkout: Path) -> None:
+    scores = json.loads((checkout / "metrics" / "scores.json").read_text())
+    assert list(scores) == [*SCORES, "truth", "truth_unseen"]
+    assert all(isinstance(value, float) for value in scores.values())
+
+
+def test_predictions_are_coco_results_and_score_alike(checkout: Path) -> None:
+    results = json.loads((checkout / "data" / "predictions" / "test.json").read_text())
+    assert {key for row in results for key in row} == {"image_id", "caption"}
+    assert len(results) == 20
+    output = run(checkout, "capflow", "score", "data/annotations/test.json", "data/predictions/test.json")
+    scores = json.loads((checkout / "metrics" / "scores.json").read_text())
+    assert json.loads(output) == {name: scores[name] for name in SCORES}
+
+
+def test_the_report_needs_no_network(checkout: Path) -> None:
+    page = (checkout / "metrics" / "report" / "index.html").read_text()
+    assert "data:image/jpeg;base64," in page
+    assert not re.search(r"(src|href)=[\"']?https?:", page)
+
+
+def test_nothing_runs_again_without_a_change(checkout: Path) -> None:
+    assert ran(run(checkout, "dvc", "repro")) == []
+
+
+def test_the_command_line_captions_and_shows(checkout: Path, tmp_path: Path) -> None:
+    run(checkout, "capflow", "show", "val", "--count", "4", "--predictions", "-o", str(tmp_path / "grid.png"))
+    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+    rows = json.loads(
+        run(checkout, "capflow", "caption", "--json", "--beam", "2", str(tmp_path / "grid.png"))
+    )
+    assert set(rows[0]) == {"image", "caption", "log_p"}
+
+
+def test_a_bad_picture_is_one_sentence(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "cat.jpg").write_bytes(b"<html>")
+    output = run(checkout, "capflow", "caption", str(tmp_path / "cat.jpg"), fails=True)
+    assert output.startswith("error: ")
+    assert output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("train.lrr=1", "no parameter `train.lrr`"),
+        ("train.epochs=-1", "`train.epochs` is -1"),
+        ("data.name=nowhere", "nowhere"),
+    ],
+)
+def test_a_bad_parameter_is_named_and_spoils_nothing(checkout: Path, change: str, named: str) -> None:
+    before = (checkout / "data" / "model" / "model.safetensors").read_bytes()
+    output = run(checkout, "dvc", "exp", "run", "-S", change, fails=True)
+    assert named in output
+    assert "Traceback" not in output
+    run(checkout, "git", "restore", ".")
+    run(checkout, "dvc", "checkout")
+    assert (checkout / "data" / "model" / "model.safetensors").read_bytes() == before
+
+
+def test_a_learning_rate_runs_again_what_depends_on_it(checkout: Path) -> None:
+    output = run(checkout, "dvc", "exp", "run", "--name", "faster", "-S", "train.lr=1e-2")
+    assert ran(output) == ["train", "generate_captions", "evaluate"]
+    with sqlite3.connect(checkout / "mlflow.db") as store:
+        rates = store.execute("select value from params where key = 'train.lr'").fetchall()
+        scored = store.execute("select count(*) from latest_metrics where key = 'CIDEr'").fetchone()
+        states = store.execute("select distinct status from runs").fetchall()
+        rows = store.execute("select count(*) from metrics where key = 'lr'").fetchone()
+    store.close()
+    assert sorted(rates) == [
+        ("0.01",),
+        (str(yaml.safe_load((ROOT / "params.yaml").read_text())["train"]["lr"]),),
+    ]
+    assert scored == (2,)
+    assert states == [("FINISHED",)]
+    assert rows[0] >= 4
+    run(checkout, "git", "restore", ".")
+    run(checkout, "dvc", "checkout")
+
+
+def test_a_second_clean_run_gives_the_same_bytes(checkout: Path) -> None:
+    before = (checkout / "dvc.lock").read_bytes()
+    assert ran(run(checkout, "dvc", "repro", "--force", "--no-run-cache")) == STAGES
+    assert (checkout / "dvc.lock").read_bytes() == before
+    assert run(checkout, "git", "status", "--porcelain") == ""
