@@ -8,13 +8,14 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from pycocotools.coco import COCO
 
 ROOT = Path(__file__).parents[1]
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "params.yaml": {
         "tensors": {"size": 32},
         "decoder": {"embedding": 16, "hidden": 24},

@@ -7,6 +7,7 @@ second thread, or a crash, could leave behind.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -132,6 +133,7 @@ def _connect() -> tuple[MlflowClient, str]:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of each table that it creates
     with FileLock(project.store() / "mlflow.lock"):
         client = MlflowClient(tracking_uri())
         try:

@@ -120,7 +120,7 @@ def read_rows(path: Path, dtype: np.dtype[T], rows: int) -> NDArray[T]:
     """
     try:
         array: NDArray[T] = np.load(path, mmap_mode="r" if rows else None, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise CapflowError(f"{path}: cannot be mapped ({error}); delete it and run `dvc repro`.") from None
     if array.dtype != dtype or len(array) != rows:
         found = f"{array.dtype} {list(array.shape)}"
