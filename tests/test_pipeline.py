@@ -147,7 +147,7 @@ def test_a_bad_picture_is_one_sentence(checkout: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ("train.lrr=1", "no parameter `train.lrr`"),
+        ("+train.lrr=1", "no parameter `train.lrr`"),
         ("train.epochs=-1", "`train.epochs` is -1"),
         ("data.name=nowhere", "nowhere"),
     ],
@@ -171,10 +171,8 @@ def test_a_learning_rate_runs_again_what_depends_on_it(checkout: Path) -> None:
         states = store.execute("select distinct status from runs").fetchall()
         rows = store.execute("select count(*) from metrics where key = 'lr'").fetchone()
     store.close()
-    assert sorted(rates) == [
-        ("0.01",),
-        (str(yaml.safe_load((ROOT / "params.yaml").read_text())["train"]["lr"]),),
-    ]
+    shipped = yaml.safe_load((ROOT / "params.yaml").read_text())["train"]["lr"]
+    assert set(rates) == {("0.01",), (str(shipped),)}
     assert scored == (2,)
     assert states == [("FINISHED",)]
     assert rows[0] >= 4
