@@ -42,7 +42,7 @@ bench: .venv/installed  ## Measure speed against what people use
 	python -m benchmarks
 
 lock: .venv/installed  ## Compile requirements.lock afresh from pyproject.toml
-	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header \
 		--python-version 3.11 --upgrade --group dev pyproject.toml --output-file requirements.lock
 
 clean:  ## Remove the environment and caches; artifacts and records stay

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Your own photographs: Show and Tell (LSTM 512) on the pooled features of a frozen ResNet-50, beam 3.
 #
-# Cost     About a second for 15 photographs on two processor cores without AMX, then seconds an epoch; not measured here.
+# Cost     Not measured here.
 # Scores   They depend on your photographs; a few thousand captions are the least that makes sense.
 #
 # Inputs   PHOTOS_ROOT      the folder with the photographs and captions.csv (image,caption[,split])
