@@ -11,14 +11,23 @@ from capflow.params import DecoderParams
 from capflow.training.loop import caption_loss
 
 Inject = Literal["first", "every"]
+SHAPE = Shape(cells=4, channels=8, words=30)
 
 
-def decoder(layers: int, dropout: float = 0.0, inject: Inject = "first") -> LSTMDecoder:
+def decoder(
+    layers: int, dropout: float = 0.0, inject: Inject = "first", *, batch_norm: bool = False
+) -> LSTMDecoder:
     torch.manual_seed(0)
     params = DecoderParams(
-        name="lstm", embedding=16, hidden=24, layers=layers, dropout=dropout, batch_norm=False, inject=inject
+        name="lstm",
+        embedding=16,
+        hidden=24,
+        layers=layers,
+        dropout=dropout,
+        batch_norm=batch_norm,
+        inject=inject,
     )
-    return LSTMDecoder(params, Shape(cells=4, channels=8, words=30))
+    return LSTMDecoder(params, SHAPE)
 
 
 def example() -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,3 +89,14 @@ def test_one_batch_can_be_learnt_by_heart() -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert loss.item() < 0.05
+
+
+def test_a_batch_of_one_caption_can_be_learnt_from_with_batch_norm() -> None:
+    """Batches of one caption length end in single captions, which have no variance."""
+    model = decoder(1, batch_norm=True)
+    features, tokens = example()
+    caption_loss(model, features, tokens)
+    before = {name: value.clone() for name, value in model.norm.named_buffers()}
+    assert torch.isfinite(caption_loss(model, features[:1], tokens[:1]))
+    for name, value in model.norm.named_buffers():
+        assert torch.equal(value, before[name]), name

@@ -17,6 +17,21 @@ from capflow.models.decoder import Decoder, Shape, State
 from capflow.params import DecoderParams
 
 
+class Standardise(nn.BatchNorm1d):
+    """Batch normalisation that also takes a batch of one, which batches of one caption length end in.
+
+    One row has no variance of its own: it is standardised as in evaluation, by what was seen before.
+    """
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Standardise float [B, channels]."""
+        if len(rows) > 1:
+            return super().forward(rows)
+        return nn.functional.batch_norm(
+            rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
+
+
 class LSTMDecoder(Decoder):
     """The decoder of Show and Tell; a grid is read as one long vector."""
 
@@ -25,7 +40,7 @@ class LSTMDecoder(Decoder):
         super().__init__()
         self.every = params.inject == "every"
         self.project = nn.Linear(shape.cells * shape.channels, params.embedding)
-        self.norm = nn.BatchNorm1d(params.embedding) if params.batch_norm else nn.Identity()
+        self.norm = Standardise(params.embedding) if params.batch_norm else nn.Identity()
         self.embed = nn.Embedding(shape.words, params.embedding)
         self.lstm = nn.LSTM(
             params.embedding,
