@@ -41,7 +41,7 @@ def log_p(model: LSTMDecoder, picture: Tensor, words: list[int]) -> float:
     """log p of a caption by teacher forcing, with the barred words taken out."""
     tokens = torch.tensor([[START, *words]])
     with torch.no_grad():
-        logits = model.words(model(picture[None], tokens[:, :-1]))[0]
+        logits = model.words(model(picture[None], tokens))
     logits[:, [0, START, UNK]] = -torch.inf
     return float(logits.log_softmax(-1).gather(1, tokens[0, 1:, None]).sum())
 

@@ -26,14 +26,15 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
-        """Teacher forcing over all steps at once.
+        """Teacher forcing over whole captions at once.
 
         Args:
             features: float [B, cells, channels].
-            tokens: int64 [B, T], the words said so far, ``<start>`` first.
+            tokens: int64 [B, T], start token, words, end token, padding.
 
         Returns:
-            float [B, T, hidden]: what :meth:`words` makes the logits of each next word from.
+            float [R, hidden], what :meth:`words` makes the logits of the next word from: a row for each
+            of the R words and end tokens, in the order of ``tokens[:, 1:]`` without its padding.
         """
 
     @abstractmethod

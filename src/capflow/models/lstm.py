@@ -12,9 +12,12 @@ With ``inject: every`` there is no x_-1, and x_t = E w_t + W f: the picture need
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from capflow.models.decoder import Decoder, Shape, State
+from capflow.models.recurrence import pack, recur, unpack
 from capflow.params import DecoderParams
+from capflow.text.vocabulary import PAD
 
 
 class Standardise(nn.BatchNorm1d):
@@ -66,14 +69,24 @@ class LSTMDecoder(Decoder):
                 nn.init.constant_(bias.data.view(4, -1)[1], 1.0)
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
-        """All steps at once; where the picture comes first, its own output is dropped."""
-        picture, words = self._picture(features), self.dropout(self.embed(tokens))
+        """All captions at once, packed: each step has only the captions that are so long."""
+        real = tokens[:, 1:] != PAD
+        state = self.init(features)
+        said = pack(tokens[:, :-1], real)
+        hidden: Tensor = self.dropout(self.embed(said.data))
         if self.every:
-            hidden, _ = self.lstm(words + picture)
-        else:
-            hidden = self.lstm(torch.cat([picture, words], 1))[0][:, 1:]
-        dropped: Tensor = self.dropout(hidden)
-        return dropped
+            caption = torch.arange(len(tokens), device=tokens.device)[:, None].expand_as(real)
+            hidden = hidden + state["picture"].index_select(0, pack(caption, real).data)
+        for layer in range(self.lstm.num_layers):
+            hidden = self.dropout(self._layer(layer, said._replace(data=hidden), state))
+        return unpack(said._replace(data=hidden), real)
+
+    def _layer(self, layer: int, words: PackedSequence, state: State) -> Tensor:
+        """What a layer of ``self.lstm`` makes of packed words."""
+        from_below, from_before, *biases = self.lstm.all_weights[layer]
+        h, c = (state[name][words.sorted_indices, layer] for name in ("h", "c"))
+        inputs = nn.functional.linear(words.data, from_below, biases[0] + biases[1])
+        return recur(inputs, from_before, h, c, words.batch_sizes.tolist())
 
     def words(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary, float [..., words], from float [..., hidden]."""
@@ -81,22 +94,23 @@ class LSTMDecoder(Decoder):
         return logits
 
     def init(self, features: Tensor) -> State:
-        """The memory, ``h`` and ``c`` [B, layers, hidden], and what is added to words, [B, embedding]."""
+        """``h`` and ``c``, [B, layers, hidden]; and ``picture``, [B, embedding], if words have it beside."""
         picture = self._picture(features)
         if self.every:
             empty = picture.new_zeros(len(features), self.lstm.num_layers, self.lstm.hidden_size)
-            return {"h": empty, "c": empty, "picture": picture[:, 0]}
-        _, (h, c) = self.lstm(picture)
-        return {"h": h.transpose(0, 1), "c": c.transpose(0, 1), "picture": torch.zeros_like(picture[:, 0])}
+            return {"h": empty, "c": empty, "picture": picture}
+        _, (h, c) = self.lstm(picture[:, None])
+        return {"h": h.transpose(0, 1), "c": c.transpose(0, 1)}
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:
         """One step of the recurrence."""
         h, c = (state[name].transpose(0, 1).contiguous() for name in ("h", "c"))
-        word = self.embed(token) + state["picture"]
+        word = self.embed(token)
+        if self.every:
+            word = word + state["picture"]
         hidden, (h, c) = self.lstm(word[:, None], (h, c))
-        after = {"h": h.transpose(0, 1), "c": c.transpose(0, 1), "picture": state["picture"]}
-        return self.words(hidden[:, 0]), after
+        return self.words(hidden[:, 0]), state | {"h": h.transpose(0, 1), "c": c.transpose(0, 1)}
 
     def _picture(self, features: Tensor) -> Tensor:
         picture: Tensor = self.dropout(self.norm(self.project(features.flatten(1))))
-        return picture[:, None]
+        return picture

@@ -63,9 +63,10 @@ def caption_loss(decoder: Decoder, features: Tensor, tokens: Tensor, smoothing: 
         smoothing: the share of probability that goes to all words alike (Szegedy et al., 2016).
     """
     targets = tokens[:, 1:]
-    real = targets != PAD
-    logits = decoder.words(decoder(features, tokens[:, :-1])[real])
-    return torch.nn.functional.cross_entropy(logits.float(), targets[real], label_smoothing=smoothing)
+    logits = decoder.words(decoder(features, tokens))
+    return torch.nn.functional.cross_entropy(
+        logits.float(), targets[targets != PAD], label_smoothing=smoothing
+    )
 
 
 class Trainer:

@@ -1,0 +1,54 @@
+"""The recurrence of an LSTM over captions of many lengths, without a step spent on padding.
+
+Captions lie packed as :func:`torch.nn.utils.rnn.pack_padded_sequence` puts them: the first words of all
+of them, the longest caption first, then the second words of those that have one, and so on.
+
+``nn.LSTM`` on a processor either pads or takes a slow path for packed captions. Here a step does only
+what depends on the step before:
+
+    i, f, g, o = x_t + U h_t-1
+    c_t = sigmoid(f) c_t-1 + sigmoid(i) tanh(g),    h_t = sigmoid(o) tanh(c_t)
+
+where x = W E w + b was made for all words at once (Hochreiter, Schmidhuber: Long Short-Term Memory,
+1997; the gates lie as in PyTorch).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+
+def pack(values: Tensor, real: Tensor) -> PackedSequence:
+    """Pack [B, T], of which ``real``, bool [B, T], says how far each row goes."""
+    return pack_padded_sequence(values, real.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+
+
+def unpack(packed: PackedSequence, real: Tensor) -> Tensor:
+    """The rows of packed [R, ...] in the order in which ``real`` is read, caption by caption."""
+    rows: Tensor = pad_packed_sequence(packed, batch_first=True, total_length=real.shape[1])[0]
+    return rows[real]
+
+
+def recur(inputs: Tensor, weight: Tensor, h: Tensor, c: Tensor, sizes: Sequence[int]) -> Tensor:
+    """The hidden state after each word.
+
+    Args:
+        inputs: [R, 4 hidden], what each word adds to the gates, packed.
+        weight: [4 hidden, hidden], from the state before to the gates.
+        h: [B, hidden], the output before the first word.
+        c: [B, hidden], the memory before the first word; it stays in its own precision.
+        sizes: how many captions have a first word (B), a second one, and so on.
+
+    Returns:
+        [R, hidden], packed, in the precision of ``inputs``.
+    """
+    weight, h = weight.to(inputs.dtype), h.to(inputs.dtype)
+    outputs = []
+    for x in torch.split(inputs, list(sizes)):
+        i, f, g, o = torch.addmm(x, h[: len(x)], weight.t()).chunk(4, 1)
+        c = f.sigmoid().to(c.dtype) * c[: len(x)] + (i.sigmoid() * g.tanh()).to(c.dtype)
+        h = o.sigmoid() * c.tanh().to(o.dtype)
+        outputs.append(h)
+    return torch.cat(outputs)
