@@ -1,0 +1,108 @@
+"""The recipes in runs/: what they hand to `dvc exp run` are parameters that exist, with values that fit."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from capflow.data.dataset import load_spec
+from capflow.params import Params, load_params
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted(path.name for path in (ROOT / "runs").glob("*.sh"))
+# Instead of DVC: one argument a line.
+SPY = f'#!{sys.executable}\nimport sys\nprint("\\n".join(sys.argv[1:]))\n'
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for name in ("runs", "data/sources"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    dvc = tmp_path / ".venv/bin/dvc"
+    dvc.parent.mkdir(parents=True)
+    dvc.write_text(SPY)
+    dvc.chmod(0o755)
+    return tmp_path
+
+
+def start(checkout: Path, recipe: str, *arguments: str, **inputs: str) -> "subprocess.CompletedProcess[str]":
+    known = {"FLICKR8K_ROOT", "PHOTOS_ROOT", "COCO_MIRROR", "ENCODER", "ENCODER_WEIGHTS"}
+    environment = {name: value for name, value in os.environ.items() if name not in known} | inputs
+    command = ["bash", str(checkout / "runs" / recipe), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def apply(checkout: Path, setting: str) -> None:
+    """Do what DVC does with `-S`, whose values are YAML."""
+    target, value = setting.split("=", 1)
+    name, _, key = target.rpartition(":")
+    path = checkout / (name or "params.yaml")
+    content = yaml.safe_load(path.read_text())
+    *sections, last = key.split(".")
+    place: dict[str, Any] = content
+    for section in sections:
+        place = place[section]
+    assert last in place, f"{target}: Hydra refuses keys that the file does not have"
+    place[last] = yaml.safe_load(value)
+    path.write_text(yaml.safe_dump(content))
+
+
+def settings(output: str) -> list[str]:
+    lines = output.splitlines()
+    assert lines[:2] == ["exp", "run"]
+    return [after for flag, after in itertools.pairwise(lines) if flag == "-S"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_setting_of_a_recipe_is_a_parameter_with_a_value_that_fits(
+    checkout: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkout)
+    result = start(checkout, recipe, FLICKR8K_ROOT=str(checkout), PHOTOS_ROOT=str(checkout))
+    assert result.returncode == 0, result.stderr
+    chosen = settings(result.stdout)
+    assert len(chosen) > 10
+    for setting in chosen:
+        apply(checkout, setting)
+    params = load_params(checkout / "params.yaml")
+    assert isinstance(params, Params)
+    assert params.data.name != "scenes"
+    load_spec(params.data.name)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes_take_their_inputs_from_the_environment_and_more_settings_from_the_line(
+    checkout: Path, recipe: str
+) -> None:
+    weights = checkout / "my.npz"
+    weights.touch()
+    inputs = {
+        "FLICKR8K_ROOT": str(checkout),
+        "PHOTOS_ROOT": str(checkout),
+        "COCO_MIRROR": "http://127.0.0.1:1",
+    }
+    more = {"ENCODER": "mobilenet_v2", "ENCODER_WEIGHTS": str(weights)}
+    chosen = settings(start(checkout, recipe, "-S", "train.lr=0.5", **inputs, **more).stdout)
+    assert "encoder.name=mobilenet_v2" in chosen
+    assert f"encoder.weights={weights}" in chosen
+    assert chosen[-1] == "train.lr=0.5"
+    assert any(
+        str(checkout) in value or "127.0.0.1:1" in value for value in chosen if "dataset.yaml" in value
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name"), [("flickr8k.sh", "FLICKR8K_ROOT"), ("own_photos.sh", "PHOTOS_ROOT")]
+)
+def test_a_recipe_without_its_data_says_which_variable_to_set(checkout: Path, recipe: str, name: str) -> None:
+    result = start(checkout, recipe)
+    assert result.returncode != 0
+    assert name in result.stderr.splitlines()[-1]
+    assert not result.stdout
