@@ -8,10 +8,10 @@ export DVC_NO_ANALYTICS ?= true
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint ui bench clean lock
+.PHONY: help repro test test-slow lint ui bench clean lock
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z._-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z._-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv: .venv/installed  ## Create or update the environment from requirements.lock
 
@@ -32,8 +32,11 @@ lint: .venv/installed  ## Check style and types
 	ruff format --check .
 	mypy
 
-test: lint  ## Run every check
+test: lint  ## Run every check but the slow ones
 	python -m pytest
+
+test-slow: .venv/installed  ## Run the slow checks
+	python -m pytest -m slow
 
 ui: .venv/installed  ## Open the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///mlflow.db

@@ -75,7 +75,6 @@ def without_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meteor, "METEOR_JAR", "nowhere.jar")
 
 
-@pytest.mark.slow
 def test_all_scores_equal_those_of_pycocoevalcap(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
