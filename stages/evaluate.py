@@ -49,9 +49,7 @@ def scored_split(params: Params) -> tuple[Split, Annotations]:
 def record(params: Params, split: Split, totals: dict[str, float]) -> None:
     """Put the scores on the row of the run that trained the model."""
     recorder = tracking.scored_run(folder_digest(project.MODEL), params)
-    recorder.log(totals, step=0)
-    recorder.flush()
-    recorder.tag(tracking.SPLIT_TAG, split)
+    recorder.scores(totals, split)
     recorder.file(project.METRICS / "scores.json")
     recorder.folder(project.METRICS / "report", "report")
 
