@@ -8,7 +8,8 @@ from capflow.data.annotations import Annotations
 from capflow.data.scenes.truth import truth_scores
 from capflow.errors import CapflowError
 from capflow.evaluation.pages import per_image_table, write_report
-from capflow.evaluation.scores import read_results, score
+from capflow.evaluation.results import read_results
+from capflow.evaluation.scores import score
 from capflow.files import folder_digest, write_json, write_text
 from capflow.params import Params, Split, load_params
 from stages import run

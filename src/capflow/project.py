@@ -10,7 +10,6 @@ from pathlib import Path
 
 from capflow.errors import CapflowError
 
-PARAMS = Path("params.yaml")
 SOURCES = Path("data/sources")
 ANNOTATIONS = Path("data/annotations")
 IMAGES = Path("data/images")
