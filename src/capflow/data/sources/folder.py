@@ -104,7 +104,7 @@ class FolderSource:
         for row in rows:
             name = _flat(row.image)
             bare = by_bare_name.get(row.image, [])
-            if not is_file_name(name) or name.startswith(".."):
+            if not is_file_name(name) or row.image.startswith("/") or ".." in row.image.split("/"):
                 raise CapflowError(
                     f"{row.place}: {row.image!r} is no path below {self._root}; correct the line."
                 )
