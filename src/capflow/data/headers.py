@@ -6,7 +6,7 @@ import warnings
 from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""The kinds that are read. Pillow knows more, but some run other programs, and nobody's photographs are such."""
+"""The kinds that are read. Pillow knows more, but nobody's photographs are such, and some run programs."""
 
 # A progressive JPEG of 20 kB can hold thousands of scans and take minutes. Encoders write up to 200;
 # the rest is for previews, and for these two bytes by chance in an ICC profile.

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from capflow.data.annotations import Annotations
+from capflow.data.annotations import Annotations, is_file_name
 from capflow.errors import CapflowError
 from capflow.params import Count, Section
 from capflow.text.clean import one_line
@@ -64,7 +64,8 @@ def _rows(path: Path, stream: Iterator[str]) -> Iterator[Row]:
     header = [name.strip() for name in next(reader, [])]
     if header not in (["image", "caption"], ["image", "caption", "split"]):
         raise CapflowError(
-            f"{path}: the first line is {reprlib.repr(header)}; it should be image,caption or image,caption,split."
+            f"{path}: the first line is {reprlib.repr(header)}; "
+            "it should be image,caption or image,caption,split."
         )
     for cells in reader:
         place = f"{path}:{reader.line_num}"
@@ -80,11 +81,16 @@ def _rows(path: Path, stream: Iterator[str]) -> Iterator[Row]:
 
 
 def checked(row: Row) -> Row:
-    """The row itself, if it holds a caption.
+    """The row itself, if it names a picture and holds a caption.
 
     Raises:
-        CapflowError: the caption is blank.
+        CapflowError: the picture is no path below a folder, or the caption is blank.
     """
+    if not all(map(is_file_name, row.image.removeprefix("./").split("/"))):
+        raise CapflowError(
+            f"{row.place}: {reprlib.repr(row.image)} is no path below the folder of the pictures; "
+            "correct the line."
+        )
     if not one_line(row.caption):
         raise CapflowError(f"{row.place}: the caption of {row.image} is empty; write one or remove the line.")
     return row
