@@ -108,7 +108,7 @@ def files_of(out: Recorded, cache: Path) -> Iterator[Recorded]:
     """
     held = _object(cache, out.md5)
     own = out._replace(path=held, md5=out.md5.removesuffix(_FOLDER))
-    copies = [own] if out.md5.endswith(_FOLDER) else [own, out]
+    copies = [own] if out.md5.endswith(_FOLDER) else [out, own]
     if out.md5.endswith(_FOLDER) and held.is_file() and _digest(held) == own.md5:
         for entry in json.loads(held.read_bytes()):
             copies.append(Recorded(out.artifact, out.path / entry["relpath"], entry["md5"]))
