@@ -1,11 +1,13 @@
-"""The command line: ``capflow caption``, ``capflow show``, ``capflow score``.
+"""The command line: ``capflow caption``, ``show``, ``score`` and ``verify``.
 
 PyTorch and the scorers take seconds to import, so each command imports what it needs when it runs.
 """
 
 import json
 import logging
+import os
 import random
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +21,7 @@ from capflow.errors import CapflowError, sentence
 if TYPE_CHECKING:
     from capflow.data.pictures import Pixels
     from capflow.params import GenerateParams
+    from capflow.verify import Rotten
 
 app = typer.Typer(
     help="Image captioning as a data-versioned pipeline.",
@@ -51,7 +54,7 @@ def main() -> None:
 
 @app.command()
 def caption(
-    photos: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, whatever Pillow reads.")],
+    photos: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, GIF, BMP, TIFF.")],
     model: Annotated[Path | None, typer.Option(help="A model folder; by default data/model.")] = None,
     beam: Annotated[int, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with log p of each caption.")] = False,
@@ -149,3 +152,51 @@ def score(
     typer.echo(json.dumps(scored.totals, indent=2))
     for name, reason in scored.absent.items():
         typer.echo(f"warning: {name} is absent: {reason}", err=True)
+
+
+@app.command()
+def verify(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Artifacts; none: all in dvc.lock.")] = None,
+) -> None:
+    """Check artifacts, here and in DVC's cache, against their recorded digests."""
+    from tqdm import tqdm
+
+    from capflow import verify as records
+
+    root = project.root()
+    cache = records.cache_folder(root)
+    outs = {
+        out: list(records.files_of(out, cache))
+        for out in records.chosen(records.recorded_outs(root), paths or [])
+    }
+    for out, files in outs.items():
+        if not files:
+            typer.echo(
+                f"not checked: {_nearby(out.path)}, for it is not here; `dvc pull` fetches it", err=True
+            )
+    everything = [file for files in outs.values() for file in files]
+    rotten = records.check(
+        everything, lambda items, total: tqdm(items, "verify", total, unit="file", disable=None)
+    )
+    if rotten:
+        raise CapflowError(_rotten_sentence(rotten))
+    typer.echo(f"{len(everything)} files of {sum(map(bool, outs.values()))} artifacts are as recorded")
+
+
+def _rotten_sentence(rotten: "list[Rotten]") -> str:
+    """Which files are not what they should be, a line each, and how to get the right ones back."""
+    lines = [f"{_nearby(file.path)}: MD5 {found}, but {file.md5} was recorded" for file, found in rotten]
+    doomed = dict.fromkeys(
+        _nearby(file.artifact if file.path.is_relative_to(file.artifact) else file.path) for file, _ in rotten
+    )
+    return (
+        f"{len(rotten)} files are not as recorded:\n  "
+        + "\n  ".join(lines)
+        + f"\nto bring them back: rm -rf {shlex.join(doomed)}"
+        + "\nthen `dvc pull`, or `dvc repro` where there is no remote"
+    )
+
+
+def _nearby(path: Path) -> str:
+    """A path as one would type it here."""
+    return os.path.relpath(path)

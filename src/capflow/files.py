@@ -52,21 +52,36 @@ def write_text(target: Path, content: str) -> None:
 
 def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
     """Write ``value`` as JSON, atomically, byte for byte the same for equal values."""
-    write_text(target, json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False) + "\n"
+    # UTF-8 has no lone surrogates, but JSON has: this writes them as the escapes that they came as.
+    write_bytes(target, text.encode(errors="backslashreplace"))
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        CapflowError: the file is missing or is not JSON.
+        CapflowError: the file is missing, cannot be read, or is not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         raise CapflowError(f"{path}: there is no such file; run `dvc repro` to make it.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CapflowError(f"{path}: not valid JSON ({error}); fetch or make it again.") from None
+    except OSError as error:
+        raise CapflowError(f"{path}: cannot be read ({error.strerror}); look at it.") from None
+    return parse_json(content, path)
+
+
+def parse_json(content: bytes, origin: Path | str) -> Any:
+    """Decode JSON that was read from ``origin``.
+
+    Raises:
+        CapflowError: it is not JSON, nested too deeply, or holds a number of thousands of digits.
+    """
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CapflowError(f"{origin}: not valid JSON ({error}); fetch or make it again.") from None
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:

@@ -3,7 +3,6 @@
 X. Chen et al., "Microsoft COCO Captions: Data Collection and Evaluation Server" (arXiv:1504.00325).
 """
 
-import json
 import logging
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -16,10 +15,12 @@ from capflow.data import annotations as coco_json
 from capflow.data import archives
 from capflow.data.annotations import Annotations, ImageRecord
 from capflow.data.download import Request, fetch
+from capflow.data.headers import picture_fault
 from capflow.data.sources import Missing, karpathy
 from capflow.data.sources.photos import PhotoSpec
 from capflow.data.sources.remote import Address, PlainPath, Remote, RemoteFile
 from capflow.errors import CapflowError
+from capflow.files import parse_json
 from capflow.params import SPLITS, Count, Section, Split
 
 logger = logging.getLogger(__name__)
@@ -117,10 +118,7 @@ class CocoSource:
                 "correct `mirror` or `base` of the data set."
             )
         content, origin = found
-        try:
-            part = coco_json.parse(json.loads(content), origin)
-        except ValueError as error:
-            raise CapflowError(f"{origin}: not valid JSON ({error}); remove it to fetch it again.") from None
+        part = coco_json.parse(parse_json(content, origin), origin)
         for image in part.images:
             image.setdefault("coco_url", f"{self._spec.base}/{folder}/{image['file_name']}")
         return part
@@ -158,4 +156,4 @@ def _place(image: ImageRecord) -> str:
 
 
 def _fault(path: Path) -> str | None:
-    return archives.picture_fault(path.read_bytes())
+    return picture_fault(path.read_bytes())

@@ -3,6 +3,7 @@
 M. Hodosh, P. Young, J. Hockenmaier, "Framing Image Description as a Ranking Task" (JAIR 47, 2013).
 """
 
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Literal
 
 from capflow import project
 from capflow.data import archives
-from capflow.data.annotations import Annotations, CaptionRecord, ImageRecord
+from capflow.data.annotations import Annotations, CaptionRecord, ImageRecord, is_file_name
 from capflow.data.sources import Missing
 from capflow.data.sources.photos import PhotoSpec, Row, checked, read_table
 from capflow.errors import CapflowError
@@ -119,6 +120,11 @@ class Flickr8kSource:
 
 def _read_captions(path: Path) -> list[Row]:
     rows = _read_tokens(path) if path.name.endswith(".token.txt") else read_table(path)
+    for row in rows:
+        if not is_file_name(row.image):
+            raise CapflowError(
+                f"{row.place}: {reprlib.repr(row.image)} is not the plain name of a file; correct the line."
+            )
     return [row._replace(image=_file_name(row.image)) for row in rows]
 
 
@@ -128,7 +134,9 @@ def _read_tokens(path: Path) -> list[Row]:
     for number, line in enumerate(_lines(path), start=1):
         image, tab, caption = line.partition("\t")
         if not tab:
-            raise CapflowError(f"{path}:{number}: {line!r} has no tab before the caption; correct the line.")
+            raise CapflowError(
+                f"{path}:{number}: {reprlib.repr(line)} has no tab before the caption; correct the line."
+            )
         rows.append(checked(Row(image.partition("#")[0], caption, "", f"{path}:{number}")))
     return rows
 

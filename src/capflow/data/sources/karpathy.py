@@ -5,7 +5,6 @@ Generating Image Descriptions" (CVPR 2015). Its ``restval`` pictures, the rest o
 split, belong to the training split. Captions are taken from COCO, not from this file.
 """
 
-import json
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from capflow.data import archives
 from capflow.data.annotations import Annotations
 from capflow.errors import CapflowError
-from capflow.files import read_json
+from capflow.files import parse_json, read_json
 from capflow.params import SPLITS, Split
 
 FILE = "dataset_coco.json"
@@ -49,10 +48,7 @@ def _content(path: Path) -> Any:
     member = archives.read_member(path, FILE)
     if member is None:
         raise CapflowError(f"{path}: the archive holds no {FILE}; give the JSON itself.")
-    try:
-        return json.loads(member)
-    except ValueError as error:
-        raise CapflowError(f"{path}: {FILE} is not valid JSON ({error}); fetch it again.") from None
+    return parse_json(member, f"{path}/{FILE}")
 
 
 def resplit(

@@ -90,6 +90,6 @@ def _unsound(path: Path, file: RemoteFile) -> str | None:
         return archives.zip_fault(path)
     try:
         json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"not valid JSON ({error})"
     return None
