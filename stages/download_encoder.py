@@ -23,8 +23,9 @@ def main() -> None:
     project.ENCODER.mkdir(parents=True, exist_ok=True)
     weights = {}
     if params.weights != "none":
+        backbone = Encoder(params).backbone  # first of all, because it knows whether there is such a network
         path = imagenet(params.name) if params.weights == "imagenet" else WEIGHTS / params.weights
-        weights = check_weights(read_weights(path), Encoder(params).backbone, path)
+        weights = check_weights(read_weights(path), backbone, path)
     write_bytes(project.ENCODER / "weights.safetensors", save(weights))
 
 

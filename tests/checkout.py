@@ -1,17 +1,21 @@
-"""A copy of this checkout with shrunken scenes, for tests that run DVC for real."""
+"""A copy of this checkout with small parameters, for tests that run DVC for real."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).parents[1]
-SMALL: dict[str, dict[str, Any]] = {
+Changes = Mapping[str, Mapping[str, Any]]
+"""By file, what is changed in it, key by key; sections are changed in part."""
+
+SMALL: Changes = {
     "params.yaml": {
         "tensors": {"size": 32},
         "decoder": {"embedding": 16, "hidden": 24},
@@ -64,22 +68,22 @@ def ran(output: str) -> list[str]:
     return re.findall(r"Running stage '(\w+)'", output)
 
 
-def shrink(folder: Path) -> None:
-    for name, changes in SMALL.items():
+def change(folder: Path, changes: Changes) -> None:
+    for name, values in changes.items():
         content = yaml.safe_load((folder / name).read_text())
-        for key, value in changes.items():
+        for key, value in values.items():
             content[key] = content[key] | value if isinstance(value, dict) else value
         (folder / name).write_text(yaml.safe_dump(content))
 
 
-def make_checkout(folder: Path) -> None:
-    """Fill a folder: a repository with small parameters, its pipeline run once."""
+def make_checkout(folder: Path, changes: Changes = SMALL) -> None:
+    """Fill a folder: a repository with small parameters, by default shrunken scenes, its pipeline run once."""
     names = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in filter(None, names):
         if (ROOT / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    shrink(folder)
+    change(folder, changes)
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "start")

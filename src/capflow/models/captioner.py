@@ -84,7 +84,7 @@ def load_captioner(folder: Path, device: torch.device) -> tuple[Captioner, Vocab
     except FileNotFoundError:
         raise CapflowError(f"{weights}: there is no such file; run `dvc repro` to train a model.") from None
     except (SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[-1].strip()  # PyTorch's first line says only that there is one
         raise CapflowError(f"{weights}: not the weights of this model ({reason}); train it again.") from None
     if len(vocabulary) != model.config.words:
         raise CapflowError(f"{folder}: vocab.json and config.json differ in size; train the model again.")
