@@ -119,7 +119,9 @@ def test_a_recipe_without_its_data_says_which_variable_to_set(checkout: Path, re
     assert not result.stdout
 
 
-@pytest.mark.parametrize(("recipe", "name"), [("flickr8k.sh", "FLICKR8K_ROOT"), ("own_photos.sh", "PHOTOS_ROOT")])
+@pytest.mark.parametrize(
+    ("recipe", "name"), [("flickr8k.sh", "FLICKR8K_ROOT"), ("own_photos.sh", "PHOTOS_ROOT")]
+)
 def test_a_folder_is_named_from_where_the_recipe_is_called_whatever_its_name(
     checkout: Path, recipe: str, name: str
 ) -> None:
@@ -129,4 +131,6 @@ def test_a_folder_is_named_from_where_the_recipe_is_called_whatever_its_name(
     root = next(setting for setting in chosen if setting.startswith("data.root="))
     override = OverridesParser.create().parse_override(root)
     assert override.value() == str(checkout.parent / folder)
-    assert start(checkout, recipe, **{name: "nowhere"}).stderr.startswith(f"{name}: there is no folder nowhere")
+    assert start(checkout, recipe, **{name: "nowhere"}).stderr.startswith(
+        f"{name}: there is no folder nowhere"
+    )

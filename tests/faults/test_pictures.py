@@ -278,7 +278,7 @@ def test_row_27_training_and_captioning_see_the_same(tmp_path: Path) -> None:
     images: list[ImageRecord] = [{"id": 1, "file_name": "turned.jpg"}]
     tensors.write(tmp_path, "val", {"turned.jpg": path.read_bytes}, images, 64, "crop", quiet)
     seen = tensors.read(tmp_path, "val").pixels[0]
-    assert np.array_equal(seen, resize(readable[path], 64, "crop").numpy())
+    assert np.array_equal(seen, resize(readable[0][1], 64, "crop").numpy())
     upright = ImageOps.exif_transpose(Image.open(path)).resize((64, 64), Image.Resampling.BILINEAR)
     assert np.abs(seen.astype(int) - np.asarray(upright)).mean() < 2
 
