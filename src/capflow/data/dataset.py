@@ -55,7 +55,7 @@ def open_source(name: str) -> Source:
         case ScenesSpec():
             return ScenesSource(spec)
         case CocoSpec():
-            return CocoSource(spec)
+            return CocoSource(spec, home)
         case Flickr8kSpec():
             return Flickr8kSource(spec, home)
         case FolderSpec():
