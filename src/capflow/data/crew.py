@@ -165,8 +165,9 @@ class _Patience:
             return
         self.left = ATTEMPTS - 1 if have >= self._most + _PROGRESS else self.left - 1
         self._most = max(self._most, have)
-        jittered = random.uniform(0.25, 0.5) * 2 ** (ATTEMPTS - 1 - self.left)
-        self.pause = min(_PAUSE, max(jittered, getattr(error, "pause", 0.0)))
+        longest = 0.5 * 2 ** (ATTEMPTS - 1 - self.left)
+        asked = error.pause if isinstance(error, PassingError) else 0.0
+        self.pause = min(_PAUSE, max(asked, random.uniform(longest / 2, longest)))
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
-import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 from capflow.errors import CapflowError
 from capflow.files import replacing
@@ -92,7 +93,7 @@ class Manifest:
         journal = self._folder / JOURNAL
         if journal.exists() and journal.stat().st_size:
             with replacing(self._folder / TABLE) as temporary:
-                table(self._entries.values()).to_parquet(temporary, index=False)
+                parquet.write_table(_table(self._entries.values()), temporary)
         journal.unlink(missing_ok=True)
 
 
@@ -121,16 +122,19 @@ def _read_table(path: Path) -> dict[str, Entry]:
     if not path.exists():
         return {}
     try:
-        rows = pd.read_parquet(path)[list(Entry._fields)]
+        columns = parquet.read_table(path, columns=list(Entry._fields)).to_pydict()
+        rows = zip(*(columns[name] for name in Entry._fields), strict=True)
     except (OSError, ValueError, KeyError) as error:
         raise CapflowError(
             f"{path}: cannot be read ({' '.join(str(error).split())}); remove it: the files beside it are "
             "taken up again and not fetched."
         ) from None
-    columns = [rows[name].tolist() for name in Entry._fields]
-    return {entry.path: entry for entry in map(Entry._make, zip(*columns, strict=True))}
+    return {entry.path: entry for entry in map(Entry._make, rows)}
 
 
-def table(entries: Iterable[Entry]) -> "pd.DataFrame":
-    """The entries as a table, in the order of their paths."""
-    return pd.DataFrame(sorted(entries), columns=list(Entry._fields)).astype({"size": "int64"})
+def _table(entries: Iterable[Entry]) -> "pa.Table":
+    """The entries as columns, in the order of their paths."""
+    rows = sorted(entries)
+    types = {name: pa.int64() if kind is int else pa.string() for name, kind in Entry.__annotations__.items()}
+    columns = {name: [getattr(row, name) for row in rows] for name in types}
+    return pa.table(columns, schema=pa.schema(types))

@@ -191,8 +191,8 @@ class CocoSource:
                 tried.append(str(error))
                 logger.warning("Karpathy's split: %s", error)
         raise CapflowError(
-            f"{local}: Karpathy's split is neither there nor to be had ({' '.join(tried)}); put {karpathy.FILE} "
-            "there, or name one with `karpathy` of the data set."
+            f"{local}: Karpathy's split is neither there nor to be had ({' '.join(tried)}); "
+            f"put {karpathy.FILE} there, or name one with `karpathy` of the data set."
         )
 
     def _place(self, image: ImageRecord) -> str:

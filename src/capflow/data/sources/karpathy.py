@@ -36,10 +36,10 @@ def read(paths: Sequence[Path]) -> dict[int, Split]:
     splits: dict[int, Split] = {}
     for path in paths:
         content = _content(path)
+        name = path.stem.rpartition("_")[2] if isinstance(content, list) else ""
         images = content.get("images") if isinstance(content, dict) else content
-        if not isinstance(images, list):
+        if not isinstance(images, list) or (name and name not in _SPLITS):
             raise CapflowError(f"{path}: no list `images`; this is not Karpathy's {FILE}.")
-        name = path.stem.rpartition("_")[2] if images is content else ""
         for index, image in enumerate(images):
             number, split = _listed(image, name) if name else _recorded(image)
             if number is None or split is None:

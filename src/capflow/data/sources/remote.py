@@ -94,20 +94,21 @@ class Remote:
         return path
 
     def _edition(self, path: Path, file: RemoteFile) -> str | None:
-        """None, so that the server is asked, for what the catalogue has no digest of."""
-        known = file.md5 is not None and not (
-            self._mirror and path.exists() and path.stat().st_size != file.size
-        )
-        return file.md5 if known else (None if self._mirror else "")
+        """The digest that the catalogue has; without one a mirror is asked each time (None)."""
+        if file.md5 and not (path.exists() and self._is_another(path, file)):
+            return file.md5
+        return None if self._mirror else ""
+
+    def _is_another(self, path: Path, file: RemoteFile) -> bool:
+        """Whether it is a mirror's own version of a file."""
+        return self._mirror and file.size not in (None, path.stat().st_size)
 
     def _fault(self, path: Path, file: RemoteFile) -> str | None:
         size = path.stat().st_size
-        if self._mirror and size != file.size:
+        if file.md5 is None or self._is_another(path, file):
             return _unsound(path, file)
         if file.size not in (None, size):
             return f"{size:,} bytes came instead of {file.size:,}"
-        if file.md5 is None:
-            return _unsound(path, file)
         md5 = digest(path, "md5")
         return None if md5 == file.md5 else f"its MD5 is {md5} instead of {file.md5}"
 
