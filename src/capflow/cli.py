@@ -1,4 +1,4 @@
-"""The command line: ``capflow caption``, ``capflow show``, ``capflow score``.
+"""The command line: ``capflow caption``, ``capflow show``, ``capflow score``, ``capflow data status``.
 
 PyTorch and the scorers take seconds to import, so each command imports what it needs when it runs.
 """
@@ -25,6 +25,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+data_app = typer.Typer(help="What was fetched, and what was not.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 
 class SplitName(StrEnum):
@@ -135,3 +138,11 @@ def score(
     typer.echo(json.dumps(scored.totals, indent=2))
     for name, reason in scored.absent.items():
         typer.echo(f"warning: {name} is absent: {reason}", err=True)
+
+
+@data_app.command()
+def status() -> None:
+    """Show what the download store has of each server, what is missing, and why."""
+    from capflow.data import manifest
+
+    typer.echo(manifest.summary(manifest.read(project.downloads()).values()))

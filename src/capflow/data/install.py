@@ -6,15 +6,11 @@ while one group of files was synced makes up the next group.
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from capflow.data.manifest import Entry, Manifest
 from capflow.data.request import Request, WrongFileError
-from capflow.files import digest, sync
-
-# Syncs that wait for the disk together, which makes them one for its file system.
-_SYNCS = 16
+from capflow.files import digest, sync, sync_all
 
 
 class _Order(NamedTuple):
@@ -49,18 +45,17 @@ class Installer:
 
     async def work(self) -> None:
         """Serve until closed."""
-        with ThreadPoolExecutor(_SYNCS, "sync") as syncs:
-            while self._orders or not self._closed:
-                await self._wake.wait()
-                self._wake.clear()
-                orders, self._orders = self._orders, []
-                try:
-                    faults = await asyncio.to_thread(_put, orders, syncs, self._manifest)
-                    outcomes = [WrongFileError(fault) if fault else None for fault in faults]
-                except OSError as error:
-                    _settle(orders, [error] * len(orders))
-                else:
-                    _settle(orders, outcomes)
+        while self._orders or not self._closed:
+            await self._wake.wait()
+            self._wake.clear()
+            orders, self._orders = self._orders, []
+            try:
+                faults = await asyncio.to_thread(_put, orders, self._manifest)
+                outcomes = [WrongFileError(fault) if fault else None for fault in faults]
+            except OSError as error:
+                _settle(orders, [error] * len(orders))
+            else:
+                _settle(orders, outcomes)
 
     def close(self) -> None:
         """Nothing more will come."""
@@ -78,12 +73,12 @@ def _settle(orders: Sequence[_Order], outcomes: Sequence[Exception | None]) -> N
             order.settled.set_exception(outcome)
 
 
-def _put(orders: Sequence[_Order], syncs: ThreadPoolExecutor, manifest: Manifest) -> list[str | None]:
+def _put(orders: Sequence[_Order], manifest: Manifest) -> list[str | None]:
     """Install what is right, remove what is wrong, and say what is wrong with each."""
     faults = [order.request.fault(order.request.part) for order in orders]
     good = [order for order, fault in zip(orders, faults, strict=True) if fault is None]
     done = [_described(order) for order in good]
-    list(syncs.map(lambda order: sync(order.request.part), good))
+    sync_all([order.request.part for order in good])
     for order in good:
         order.request.part.replace(order.request.target)
     for folder in {order.request.target.parent for order in good}:

@@ -7,10 +7,11 @@ of ``manifest.parquet``.
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self, get_args
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -20,6 +21,8 @@ from capflow.files import replacing
 
 State = Literal["done", "begun", "missing", "failed"]
 TABLE, JOURNAL = "manifest.parquet", "manifest.journal"
+# Reasons, and files, that the summary names.
+_SHOWN = 10
 
 
 class Entry(NamedTuple):
@@ -54,7 +57,7 @@ class Manifest:
     """The manifest, open for one process at a time; the caller holds the store's lock."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._prefix = folder, f"{folder}{os.sep}"
         self._entries: dict[str, Entry] = {}
         self._journal = -1
 
@@ -71,7 +74,7 @@ class Manifest:
 
     def path(self, file: Path) -> str:
         """How a file of the folder is called in the manifest."""
-        return file.relative_to(self._folder).as_posix()
+        return str(file).removeprefix(self._prefix)
 
     def get(self, file: Path) -> Entry | None:
         """What is known of a file of the folder."""
@@ -116,6 +119,33 @@ def read(folder: Path) -> dict[str, Entry]:
             continue
         entries[entry.path] = entry
     return entries
+
+
+def summary(entries: Iterable[Entry]) -> str:
+    """A table of counts and bytes by server and state, then what is not there and the reasons."""
+    kept = sorted(entries)
+    servers = {server: _of_server(kept, server) for server in sorted({_server(entry) for entry in kept})}
+    lines = [f"{'server':40} {'done':>8} {'begun':>8} {'missing':>8} {'failed':>8} {'GB':>8}"]
+    for server, counts in servers.items():
+        numbers = " ".join(f"{counts[state]:>8,}" for state in get_args(State))
+        size = sum(e.size for e in kept if e.state == "done" and _server(e) == server)
+        lines.append(f"{server:40} {numbers} {size / 1e9:>8.3f}")
+    absent = [entry for entry in kept if entry.state != "done"]
+    reasons = Counter(entry.reason or "interrupted; the next run goes on" for entry in absent)
+    if absent:
+        lines += ["", *(f"{count:>8,}  {reason}" for reason, count in reasons.most_common(_SHOWN))]
+        lines += ["", *(f"{entry.state:8}  {entry.path}" for entry in absent[:_SHOWN])]
+    if len(absent) > _SHOWN:
+        lines.append(f"          and {len(absent) - _SHOWN:,} more; all are in {TABLE}")
+    return "\n".join(lines)
+
+
+def _server(entry: Entry) -> str:
+    return entry.path.partition("/")[0]
+
+
+def _of_server(entries: Iterable[Entry], server: str) -> Counter[str]:
+    return Counter(entry.state for entry in entries if _server(entry) == server)
 
 
 def _read_table(path: Path) -> dict[str, Entry]:

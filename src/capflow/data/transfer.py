@@ -66,11 +66,7 @@ class Courier:
             async with self._opened(request, conditions(request, known, have)) as response:
                 if response.status == 304:
                     return False
-                answer = judged(response, request, known, have)
-                if not answer.start:
-                    request.part.write_bytes(b"")
-                    self._begin(request, answer.total or 0, answer.version)
-                await self._receive(response, request, answer)
+                await self._receive(response, request, judged(response, request, known, have))
         except aiohttp.ClientSSLError as error:
             raise RefusedError(f"its TLS certificate is not to be trusted ({_one_line(error)})") from None
         except aiohttp.InvalidURL:
@@ -106,7 +102,9 @@ class Courier:
         expected = (answer.total or 0) - answer.start
         self._bar.total = (self._bar.total or 0) + expected
         try:
-            with request.part.open("ab", buffering=0) as stream:
+            with request.part.open("ab" if answer.start else "wb", buffering=0) as stream:
+                if not answer.start:
+                    self._begin(request, answer.total or 0, answer.version)
                 async for chunk in response.content.iter_any():
                     size += len(chunk)
                     if size > limit:
@@ -144,6 +142,7 @@ def session(connections: int) -> aiohttp.ClientSession:
         # A compressed body would have another length than the file.
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,
+        read_bufsize=1 << 18,  # as much as one read of the socket gives
         trust_env=True,
     )
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from capflow.data import archives
-from capflow.data.annotations import Annotations
+from capflow.data.annotations import Annotations, is_file_name
+from capflow.data.sources.photos import Row, checked
 from capflow.errors import CapflowError
 from capflow.files import read_json
 from capflow.params import SPLITS, Split
@@ -63,6 +64,33 @@ def _listed(image: Any, name: str) -> tuple[int | None, Split | None]:
     place = image.get("image") if isinstance(image, dict) else None
     digits = re.search(r"(\d{12})\.jpg$", place) if isinstance(place, str) else None
     return int(digits[1]) if digits else None, _SPLITS.get(name)
+
+
+def read_captions(path: Path) -> list[Row]:
+    """Read captions and splits from ``dataset_flickr8k.json`` or ``dataset_flickr30k.json``.
+
+    Raises:
+        CapflowError: names the record that is not as it should be.
+    """
+    content = read_json(path)
+    images = content.get("images") if isinstance(content, dict) else None
+    if not isinstance(images, list):
+        raise CapflowError(f"{path}: no list `images`; this is not Karpathy's {path.name}.")
+    return [row for index, image in enumerate(images) for row in _captions(image, f"{path}: images[{index}]")]
+
+
+def _captions(image: Any, place: str) -> list[Row]:
+    try:
+        name, split = image["filename"], _SPLITS[image["split"]]
+        texts = [sentence["raw"] for sentence in image["sentences"]]
+    except (KeyError, TypeError):
+        name, split, texts = None, "", []
+    if not is_file_name(name) or not texts or not all(isinstance(text, str) for text in texts):
+        raise CapflowError(
+            f"{place}: has no `filename`, no known `split` or no `sentences` with `raw` text; "
+            "fetch the file again."
+        )
+    return [checked(Row(name, text, split, place)) for text in texts]
 
 
 def _content(path: Path) -> Any:
