@@ -4,6 +4,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def forkserver() -> ForkServerContext:
     return context
 
 
-def request(url: str, fault: Callable[[Path], str | None] | None = None, **changes: object) -> Request:
+def request(url: str, fault: Callable[[Path], str | None] | None = None, **changes: Any) -> Request:
     """A request for a file of the server, which must begin as all of them do."""
 
     def other(path: Path) -> str | None:

@@ -14,7 +14,7 @@ from capflow import project
 from capflow.data import manifest
 from tests.faults.conftest import stored
 from tests.faults.server import Fault, Server, serving
-from tests.faults.work import download
+from tests.faults.work import CONNECTIONS, download
 
 KILLS = 50
 # Small pieces: what a killed process leaves unread in its sockets was fetched in vain.
@@ -43,19 +43,20 @@ def start(forkserver: ForkServerContext, server: Server, grace: float = 5.0) -> 
     return process
 
 
-def wait_until_asked(server: Server, requests: int) -> None:
-    deadline = time.monotonic() + 20
-    while len(server.asked) < requests and time.monotonic() < deadline:
-        time.sleep(0.01)
+def wait_until_asked(server: Server, process: ForkServerProcess, requests: int) -> None:
+    deadline = time.monotonic() + 10
+    while process.is_alive() and len(server.asked) < requests and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def test_killed_fifty_times_every_byte_comes_about_once(slow: Server, forkserver: ForkServerContext) -> None:
-    whole, draw = files(slow), random.Random(5)
+    whole, draw, hits = files(slow), random.Random(5), 0
     for _ in range(KILLS):
         asked = len(slow.asked)
         process = start(forkserver, slow)
-        wait_until_asked(slow, asked + draw.randrange(10))
-        process.join(draw.uniform(0, 0.1))
+        wait_until_asked(slow, process, asked + draw.randrange(CONNECTIONS))
+        process.join(draw.uniform(0, 0.06))
+        hits += process.is_alive()
         process.kill()
         process.join()
         for name, content in (stored() if project.downloads().exists() else {}).items():
@@ -70,7 +71,7 @@ def test_killed_fifty_times_every_byte_comes_about_once(slow: Server, forkserver
     }
     wasted = sum(slow.sent.values()) / sum(map(len, whole.values()))
     assert wasted <= 1.2
-    assert len(slow.asked) > len(whole) + KILLS
+    assert hits > KILLS / 2
 
 
 @pytest.mark.parametrize("grace", [20.0, 0.1])
@@ -79,7 +80,7 @@ def test_row_17_ctrl_c_once_saves_and_exits_with_130(
 ) -> None:
     slow.faults["/large.bin"] = [Fault(cut=100)]
     process = start(forkserver, slow, grace)
-    wait_until_asked(slow, 8)
+    wait_until_asked(slow, process, 8)
     os.kill(process.pid or 0, signal.SIGINT)
     process.join(30)
     assert process.exitcode == 130
@@ -93,7 +94,7 @@ def test_row_17_ctrl_c_once_saves_and_exits_with_130(
 
 def test_row_17_ctrl_c_twice_leaves_at_once(slow: Server, forkserver: ForkServerContext) -> None:
     process = start(forkserver, slow, 20.0)
-    wait_until_asked(slow, 8)
+    wait_until_asked(slow, process, 8)
     begun = time.monotonic()
     for _ in range(2):
         os.kill(process.pid or 0, signal.SIGINT)

@@ -115,7 +115,7 @@ class Crew:
             else:
                 self._given_up = 0
                 return
-            if patience.left and await self._pause(patience.pause):
+            if patience.left and await self._pause(patience.pause()):
                 return
         self._given_up = self._given_up + 1 if isinstance(error, PassingError) else 0
         self._fail(request, str(error), "missing" if isinstance(error, AbsentError) else "failed")
@@ -154,7 +154,7 @@ class _Patience:
     """How often one file is tried again, and after which pause."""
 
     def __init__(self) -> None:
-        self.left, self.pause = ATTEMPTS, 0.0
+        self.left, self._asked = ATTEMPTS, 0.0
         self._wrong = self._most = 0
 
     def suffer(self, error: TransferError, have: int) -> None:
@@ -165,9 +165,12 @@ class _Patience:
             return
         self.left = ATTEMPTS - 1 if have >= self._most + _PROGRESS else self.left - 1
         self._most = max(self._most, have)
+        self._asked = error.pause if isinstance(error, PassingError) else 0.0
+
+    def pause(self) -> float:
+        """Seconds until the next attempt: twice as many each time, jittered, or what the server asks for."""
         longest = 0.5 * 2 ** (ATTEMPTS - 1 - self.left)
-        asked = error.pause if isinstance(error, PassingError) else 0.0
-        self.pause = min(_PAUSE, max(asked, random.uniform(longest / 2, longest)))
+        return min(_PAUSE, max(self._asked, random.uniform(longest / 2, longest)))
 
 
 @contextmanager
