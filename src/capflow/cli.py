@@ -1,4 +1,4 @@
-"""The command line: ``capflow caption``, ``show``, ``score`` and ``verify``.
+"""The command line: ``capflow caption``, ``show``, ``score``, ``verify`` and ``data status``.
 
 PyTorch and the scorers take seconds to import, so each command imports what it needs when it runs.
 """
@@ -29,6 +29,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+data_app = typer.Typer(help="What was fetched, and what was not.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 
 # Photographs that are decoded before the first of them is captioned.
@@ -200,3 +203,11 @@ def _rotten_sentence(rotten: "list[Rotten]") -> str:
 def _nearby(path: Path) -> str:
     """A path as one would type it here."""
     return os.path.relpath(path)
+
+
+@data_app.command()
+def status() -> None:
+    """Show what the download store has of each server, what is missing, and why."""
+    from capflow.data import manifest
+
+    typer.echo(manifest.summary(manifest.read(project.downloads()).values()))

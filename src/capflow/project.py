@@ -42,3 +42,8 @@ def store() -> Path:
     folder = root() / ".capflow"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def downloads() -> Path:
+    """The folder of the store for what was fetched, and its manifest."""
+    return store() / "downloads"

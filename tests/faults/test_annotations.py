@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from capflow.data import annotations
 from capflow.data.captions import tokenise_all
-from capflow.data.sources.flickr8k import Flickr8kSource, Flickr8kSpec
+from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource
 from capflow.data.sources.folder import FolderSource, FolderSpec
 from capflow.data.sources.photos import read_table
 from capflow.errors import CapflowError
@@ -67,10 +67,10 @@ def test_row_21_tables_with_a_path(
         source(kind).annotations()
 
 
-def source(kind: str) -> FolderSource | Flickr8kSource:
+def source(kind: str) -> FolderSource | FlickrSource:
     common: dict[str, Any] = {"root": ".", "captions": "all", "max_images": None, "max_missing": 0}
     if kind == "flickr8k":
-        return Flickr8kSource(Flickr8kSpec(kind="flickr8k", **common), Path())
+        return FlickrSource(Flickr8kSpec(kind="flickr8k", **common), Path())
     shares: Any = {"val": 0.1, "test": 0.1}
     return FolderSource(
         FolderSpec(kind="folder", table="captions.csv", shares=shares, seed=1, **common), Path()
