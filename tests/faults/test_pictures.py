@@ -164,6 +164,13 @@ def test_row_24_every_flip_is_found_where_there_is_a_digest(tmp_path: Path) -> N
         flip(path, place)
 
 
+def test_row_24_every_flip_of_a_png_is_found() -> None:
+    whole = KINDS["png"]
+    start = whole.index(b"IDAT") + 4
+    for place in range(start, len(whole) - 16, len(whole) // 50):
+        assert refused(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]), place
+
+
 @contextmanager
 def memory(extra: int) -> Iterator[None]:
     """Let this process have ``extra`` bytes more than it has."""
