@@ -14,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Read the source, then write data/annotations/{train,val,test}.json."""
-    name = load_params().data.name
-    splits = open_source(name).annotations()
+    data = load_params().data
+    splits = open_source(data).annotations()
     for split in ("train", "val"):
         if not splits[split].annotations:
             raise CapflowError(
-                f"{SOURCES / name}: the {split} split has no captions; give it some, "
+                f"{SOURCES / data.name}: the {split} split has no captions; give it some, "
                 "or choose another data set."
             )
     for split, part in splits.items():

@@ -5,7 +5,7 @@ import io
 import logging
 
 from capflow.data import annotations
-from capflow.data.dataset import open_source, tolerated
+from capflow.data.dataset import open_source
 from capflow.errors import CapflowError
 from capflow.files import write_json, write_text
 from capflow.params import SPLITS, load_params
@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Pack the pictures that the annotations name; fail when too many of them cannot be had."""
-    name = load_params().data.name
-    source = open_source(name)
+    data = load_params().data
+    source = open_source(data)
     counts: dict[str, dict[str, int]] = {}
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
@@ -33,10 +33,10 @@ def main() -> None:
     write_text(METRICS / "missing.csv", table.getvalue())
     write_json(METRICS / "pictures.json", counts, indent=2)
     for part, count in counts.items():
-        if count["missing"] > tolerated(name) * count["wanted"]:
+        if count["missing"] > data.max_missing * count["wanted"]:
             raise CapflowError(
                 f"{METRICS / 'missing.csv'}: {count['missing']} of {count['wanted']} pictures of {part} "
-                "are missing, for the reasons given there; run again to retry, or raise `max_missing`."
+                "are missing, for the reasons given there; run again to retry, or raise `data.max_missing`."
             )
 
 

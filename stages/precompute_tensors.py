@@ -5,7 +5,6 @@ import logging
 from capflow import project
 from capflow.data import annotations, tensors
 from capflow.data.archives import pictures_in
-from capflow.data.dataset import tolerated
 from capflow.errors import CapflowError
 from capflow.files import write_json
 from capflow.params import SPLITS, load_params
@@ -32,21 +31,20 @@ def main() -> None:
                 progress(f"resize {split}"),
             )
         wanted += len(images)
-    _judge([picture for pictures in unreadable.values() for picture in pictures], wanted, params.data.name)
+    everything = [picture for pictures in unreadable.values() for picture in pictures]
+    _judge(everything, wanted, params.data.max_missing)
     counts = {split: len(pictures) for split, pictures in unreadable.items()}
     write_json(project.METRICS / "tensors.json", {"unreadable": counts}, indent=2)
 
 
-def _judge(unreadable: list[tensors.Unreadable], wanted: int, name: str) -> None:
+def _judge(unreadable: list[tensors.Unreadable], wanted: int, limit: float) -> None:
     """Damaged pictures are left out; too many of them are an error."""
     for picture in unreadable:
         logger.warning("left out: %s", picture.reason)
-    limit = tolerated(name)
     if len(unreadable) > limit * wanted:
         raise CapflowError(
             f"data/images: {len(unreadable)} of {wanted} pictures cannot be read, the first is "
-            f"{unreadable[0].file_name}; replace them, or raise `max_missing` (now {limit:g}) in "
-            f"data/sources/{name}/dataset.yaml."
+            f"{unreadable[0].file_name}; replace them, or raise `data.max_missing` (now {limit:g})."
         )
 
 

@@ -45,10 +45,8 @@ def take_photographs(folder: Path) -> None:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photographs, folder = tmp_path_factory.mktemp("photographs"), tmp_path_factory.mktemp("capflow")
     take_photographs(photographs)
-    changes: Changes = {
-        "params.yaml": PARAMS,
-        "data/sources/folder/dataset.yaml": {"root": str(photographs)},
-    }
+    data = {"name": "folder", "root": str(photographs)}
+    changes: Changes = {"params.yaml": PARAMS | {"data": data}}
     make_checkout(folder, changes)
     return folder
 

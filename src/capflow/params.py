@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from capflow.errors import CapflowError
 
-Count = Annotated[int, Field(ge=1, lt=2**31)]
+Count = Annotated[int, Field(ge=1, lt=2**53)]
 Width = Annotated[int, Field(ge=1, le=16384)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=10)]
@@ -47,9 +47,16 @@ class Section(BaseModel):
 
 
 class DataParams(Section):
-    """Which folder of ``data/sources`` holds the data set."""
+    """Which data set is used, where it is, and how much of it may be missing.
+
+    ``name`` is a folder of ``data/sources``. ``root`` is the folder of photographs and captions that
+    you have, absolute or below the repository. ``max_missing`` is the share of a split's pictures
+    that need not be had, and of all pictures that may turn out to be damaged.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    root: Annotated[str, Field(min_length=1)]
+    max_missing: Annotated[float, Field(ge=0, le=1)]
 
 
 class VocabParams(Section):

@@ -5,21 +5,25 @@ import pytest
 from capflow.data import dataset
 from capflow.data.sources.coco import CocoSource, CocoSpec
 from capflow.errors import CapflowError
+from capflow.params import DataParams
 from tests.data.conftest import REPOSITORY
 
 ENTRIES = sorted(path.parent.name for path in (REPOSITORY / "data/sources").glob("*/dataset.yaml"))
 
 
+def chosen(name: str) -> DataParams:
+    return DataParams(name=name, root="data/photos", max_missing=0.0)
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 @pytest.mark.usefixtures("checkout")
 def test_every_entry_opens(name: str) -> None:
-    dataset.open_source(name)
-    assert 0 <= dataset.tolerated(name) < 0.01
+    dataset.open_source(chosen(name))
 
 
 @pytest.mark.usefixtures("checkout")
 def test_coco_is_known_exactly() -> None:
-    assert isinstance(dataset.open_source("coco2014"), CocoSource)
+    assert isinstance(dataset.open_source(chosen("coco2014")), CocoSource)
     for year, pictures in (("2014", (82783, 40504, 40775)), ("2017", (118287, 5000, 40670))):
         spec = dataset.load_spec(f"coco{year}")
         assert isinstance(spec, CocoSpec)

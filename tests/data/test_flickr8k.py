@@ -17,7 +17,7 @@ STRAY = "2258277193_586949ec62.jpg.1#0\tNobody has this one .\n"
 
 
 def spec(**changes: Any) -> Flickr8kSpec:
-    given = {"kind": "flickr8k", "root": None, "captions": "all", "max_images": None, "max_missing": 0.0}
+    given = {"kind": "flickr8k", "captions": "all", "max_images": None}
     return Flickr8kSpec.model_validate(given | changes)
 
 
@@ -54,7 +54,7 @@ NO_ENDING = {"train.txt": ".jpg", "dev.txt": ".jpg", "test.txt": ".jpg"}
 )
 def test_every_form(checkout: Path, captions: str, text: str, lists: dict[str, str], folder: str) -> None:
     lay_out(checkout / "flickr", captions, text, lists, folder)
-    source = FlickrSource(spec(root="flickr"), Path("unused"))
+    source = FlickrSource(spec(), Path("flickr"))
     splits = source.annotations()
     assert [[i["file_name"] for i in splits[s].images] for s in ("train", "val", "test")] == [
         NAMES[:3], NAMES[3:4], NAMES[4:],
@@ -66,11 +66,9 @@ def test_every_form(checkout: Path, captions: str, text: str, lists: dict[str, s
         assert archive.read(NAMES[1]) == jpeg(1)
 
 
-def test_the_folder_of_the_entry_is_the_default(checkout: Path) -> None:
-    (checkout / "data/sources/flickr8k/dataset.yaml").unlink()
-    (checkout / "data/sources/flickr8k").rmdir()
-    lay_out(checkout / "data/sources/flickr8k", "captions.csv", CSV, PLAIN, "images.zip")
-    source = FlickrSource(spec(max_images=1, captions="first"), Path("data/sources/flickr8k"))
+def test_some_pictures_with_one_caption_each(checkout: Path) -> None:
+    lay_out(checkout / "flickr", "captions.csv", CSV, PLAIN, "images.zip")
+    source = FlickrSource(spec(max_images=1, captions="first"), Path("flickr"))
     train = source.annotations()["train"]
     assert [image["file_name"] for image in train.images] == NAMES[:1]
     assert len(train.annotations) == 1
@@ -78,7 +76,7 @@ def test_the_folder_of_the_entry_is_the_default(checkout: Path) -> None:
 
 def test_without_a_test_list(checkout: Path) -> None:
     lay_out(checkout / "f", "captions.csv", CSV, {"train.txt": "", "dev.txt": ""}, "images.zip")
-    splits = FlickrSource(spec(root="f"), Path()).annotations()
+    splits = FlickrSource(spec(), Path("f")).annotations()
     assert (len(splits["val"].images), splits["test"].images) == (1, [])
 
 
@@ -86,7 +84,7 @@ def test_absent_and_broken_pictures(checkout: Path) -> None:
     lay_out(checkout / "f", "captions.csv", CSV, PLAIN, "Images")
     (checkout / "f/Images" / NAMES[0]).unlink()
     (checkout / "f/Images" / NAMES[1]).write_text("<html>")
-    source = FlickrSource(spec(root="f"), Path())
+    source = FlickrSource(spec(), Path("f"))
     missing = source.pack("train", source.annotations()["train"], Path("train.zip"))
     assert missing == [Missing(NAMES[0], "there is no such file"), Missing(NAMES[1], "not a picture")]
 
@@ -116,12 +114,12 @@ def test_bad_input_is_named(checkout: Path, file: str, content: str | bytes | No
     else:
         (checkout / "f" / file).write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(CapflowError, match=message):
-        FlickrSource(spec(root="f"), Path()).annotations()
+        FlickrSource(spec(), Path("f")).annotations()
 
 
 def test_bad_tokens_and_no_pictures_are_named(checkout: Path) -> None:
     lay_out(checkout / "f", "Flickr8k.token.txt", TOKENS + "no tab here", PLAIN, "images.zip")
-    source = FlickrSource(spec(root="f"), Path())
+    source = FlickrSource(spec(), Path("f"))
     with pytest.raises(CapflowError, match=r"token\.txt:11: 'no tab here' has no tab"):
         source.annotations()
     (checkout / "f/Flickr8k.token.txt").write_text(TOKENS, encoding="utf-8")

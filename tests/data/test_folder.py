@@ -14,10 +14,10 @@ from tests.data.conftest import jpeg
 
 def source(**changes: Any) -> FolderSource:
     values = {
-        "kind": "folder", "root": "photos", "table": "captions.csv", "seed": 1, "captions": "all",
-        "shares": {"val": 0.2, "test": 0.2}, "max_images": None, "max_missing": 0.0,
+        "kind": "folder", "table": "captions.csv", "seed": 1, "captions": "all",
+        "shares": {"val": 0.2, "test": 0.2}, "max_images": None,
     }  # fmt: skip
-    return FolderSource(FolderSpec.model_validate(values | changes), Path("data/sources/folder"))
+    return FolderSource(FolderSpec.model_validate(values | changes), Path("photos"))
 
 
 @pytest.fixture

@@ -61,14 +61,14 @@ def test_row_21_file_names_with_a_path(tmp_path: Path, name: str) -> None:
 def test_row_21_tables_with_a_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
 ) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "captions.csv").write_text(f"image,caption\nb.jpg,fine\n{name},a dog\n")
     with pytest.raises(CapflowError, match=r"captions\.csv:3: '.*x\.jpg' is no"):
         source(kind).annotations()
 
 
 def source(kind: str) -> FolderSource | FlickrSource:
-    common: dict[str, Any] = {"root": ".", "captions": "all", "max_images": None, "max_missing": 0}
+    common: dict[str, Any] = {"captions": "all", "max_images": None}
     if kind == "flickr8k":
         return FlickrSource(Flickr8kSpec(kind="flickr8k", **common), Path())
     shares: Any = {"val": 0.1, "test": 0.1}

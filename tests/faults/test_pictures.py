@@ -4,7 +4,6 @@ import io
 import random
 import resource
 import struct
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -27,50 +26,7 @@ from capflow.files import read_json
 from stages import precompute_tensors
 from tests.data.conftest import REPOSITORY, jpeg
 from tests.faults.naming import works_or_names
-
-ORIENTATION = 0x0112
-
-
-def photograph(mode: str = "RGB", side: int = 160) -> Image.Image:
-    """Noise whose spectrum falls as that of photographs does, so that a coder finds the same work in it."""
-    noise = np.fft.rfft2(np.random.default_rng(3).normal(size=(side, side, 3)), axes=(0, 1))
-    fall = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]).clip(1 / side)
-    waves = np.fft.irfft2(noise / fall[..., None], axes=(0, 1))
-    shades = (waves - waves.min()) / np.ptp(waves) * 255
-    return Image.fromarray(shades.astype(np.uint8)).convert(mode)
-
-
-def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def exif(orientation: int) -> Image.Exif:
-    data = Image.Exif()
-    data[ORIENTATION] = orientation
-    return data
-
-
-def refused(content: bytes) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            decode(content, "x.jpg")
-        except CapflowError as error:
-            return str(error).startswith("x.jpg: cannot be read as a picture (")
-    return False
-
-
-KINDS: dict[str, bytes] = {
-    "baseline": saved(photograph(), "JPEG", quality=90),
-    "progressive": saved(photograph(), "JPEG", quality=90, progressive=True),
-    "grey": saved(photograph("L"), "JPEG"),
-    "cmyk": saved(photograph("CMYK"), "JPEG"),
-    "restarts": saved(photograph(), "JPEG", restart_marker_rows=1),
-    "turned": saved(photograph(), "JPEG", exif=exif(6)),
-    "png": saved(photograph(), "PNG"),
-}  # fmt: skip
+from tests.faults.photographs import KINDS, ORIENTATION, exif, photograph, refused, saved
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -86,12 +42,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Twenty pictures a split, the first of train truncated and the second flipped after it was packed."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes(
-        (REPOSITORY / "params.yaml").read_bytes().replace(b"name: scenes", b"name: own")
-    )
-    source = (REPOSITORY / "data/sources/folder/dataset.yaml").read_text()
-    Path("data/sources/own").mkdir(parents=True)
-    Path("data/sources/own/dataset.yaml").write_text(
-        source.replace("max_missing: 0.001", "max_missing: 0.05")
+        (REPOSITORY / "params.yaml").read_bytes().replace(b"max_missing: 0.001", b"max_missing: 0.05")
     )
     for split in ("train", "val", "test"):
         images: list[ImageRecord] = [{"id": n, "file_name": f"{n}.jpg"} for n in range(20)]
@@ -123,7 +74,7 @@ def test_row_23_damaged_pictures_are_reported_counted_and_left_out(
 
 
 def test_row_23_a_threshold_decides(checkout: Path) -> None:
-    path = Path("data/sources/own/dataset.yaml")
+    path = Path("params.yaml")
     path.write_text(path.read_text().replace("max_missing: 0.05", "max_missing: 0.03"))
     with pytest.raises(CapflowError, match=r"2 of 60 pictures cannot be read, the first is 0\.jpg.*0\.03"):
         precompute_tensors.main()
@@ -162,6 +113,13 @@ def test_row_24_every_flip_is_found_where_there_is_a_digest(tmp_path: Path) -> N
         with archives.pictures_in(path) as held, pytest.raises(CapflowError, match=r"a\.jpg is damaged"):
             held["a.jpg"]()
         flip(path, place)
+
+
+def test_row_24_every_flip_of_a_png_is_found() -> None:
+    whole = KINDS["png"]
+    start = whole.index(b"IDAT") + 4
+    for place in range(start, len(whole) - 16, len(whole) // 50):
+        assert refused(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]), place
 
 
 @contextmanager

@@ -10,10 +10,9 @@ from capflow.data.sources.coco import CocoSource, CocoSpec
 from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource
 from capflow.data.sources.flickr30k import FLICKR30K, Flickr30kSpec
 from capflow.data.sources.folder import FolderSource, FolderSpec
-from capflow.data.sources.photos import PhotoSpec
 from capflow.data.sources.scenes import ScenesSource, ScenesSpec
 from capflow.errors import CapflowError
-from capflow.params import load_yaml
+from capflow.params import DataParams, load_yaml
 
 DatasetSpec = ScenesSpec | CocoSpec | Flickr8kSpec | Flickr30kSpec | FolderSpec
 Kind = Literal["scenes", "coco", "flickr8k", "flickr30k", "folder"]
@@ -46,31 +45,21 @@ def load_spec(name: str) -> DatasetSpec:
     return load_yaml(path, _SPECS[load_yaml(path, _Entry).kind])
 
 
-def open_source(name: str) -> Source:
-    """The source of a data set.
+def open_source(data: DataParams) -> Source:
+    """The source of the chosen data set.
 
     Raises:
         CapflowError: as :func:`load_spec`.
     """
-    spec, home = load_spec(name), project.SOURCES / name
+    spec, root = load_spec(data.name), project.root() / data.root
     match spec:
         case ScenesSpec():
             return ScenesSource(spec)
         case CocoSpec():
-            return CocoSource(spec, home)
+            return CocoSource(spec, project.SOURCES / data.name)
         case Flickr8kSpec():
-            return FlickrSource(spec, home)
+            return FlickrSource(spec, root)
         case Flickr30kSpec():
-            return FlickrSource(spec, home, FLICKR30K)
+            return FlickrSource(spec, root, FLICKR30K)
         case FolderSpec():
-            return FolderSource(spec, home)
-
-
-def tolerated(name: str) -> float:
-    """The share of each split's pictures that may be missing; generated pictures never are.
-
-    Raises:
-        CapflowError: as :func:`load_spec`.
-    """
-    spec = load_spec(name)
-    return spec.max_missing if isinstance(spec, PhotoSpec) else 0.0
+            return FolderSource(spec, root)

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from capflow import project
 from capflow.data import archives
 from capflow.data.annotations import Annotations, CaptionRecord, ImageRecord, is_file_name
 from capflow.data.sources import Missing, karpathy
@@ -54,9 +53,7 @@ FLICKR8K = Layout(
 
 
 class FlickrSpec(PhotoSpec):
-    """What Flickr8k and Flickr30k have in common. ``root`` null: the folder of dataset.yaml itself."""
-
-    root: str | None
+    """What Flickr8k and Flickr30k have in common."""
 
 
 class Flickr8kSpec(FlickrSpec):
@@ -68,9 +65,8 @@ class Flickr8kSpec(FlickrSpec):
 class FlickrSource:
     """The three splits of Flickr8k or Flickr30k; without a list of test pictures, test has none."""
 
-    def __init__(self, spec: FlickrSpec, home: Path, layout: Layout = FLICKR8K) -> None:
-        self._spec, self._layout = spec, layout
-        self._root = project.root() / (spec.root or home)
+    def __init__(self, spec: FlickrSpec, root: Path, layout: Layout = FLICKR8K) -> None:
+        self._spec, self._root, self._layout = spec, root, layout
 
     def annotations(self) -> dict[Split, Annotations]:
         """The splits and captions of Karpathy's file; without it, those of the lists and the table.
@@ -135,7 +131,7 @@ class FlickrSource:
                 return self._root / name
         raise CapflowError(
             f"{self._root}: there is no {' or '.join(names)} ({what} of {self._layout.title}); "
-            "put it there, or correct `root` of the data set."
+            "put it there, or correct `data.root` in params.yaml."
         )
 
     @contextmanager
@@ -154,7 +150,7 @@ class FlickrSource:
         raise CapflowError(
             f"{self._root}: there is no {self._layout.archives[0]} and no folder "
             f"{self._layout.folders[0]} with JPEG files; "
-            "put the pictures there, or correct `root` of the data set."
+            "put the pictures there, or correct `data.root` in params.yaml."
         )
 
 

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from capflow import project
 from capflow.data import archives
 from capflow.data.annotations import Annotations, CaptionRecord, ImageRecord, is_file_name
 from capflow.data.sources import Missing
@@ -35,10 +34,9 @@ class Shares(Section):
 
 
 class FolderSpec(PhotoSpec):
-    """dataset.yaml of a folder. ``root`` null: the folder of dataset.yaml itself."""
+    """dataset.yaml of a folder."""
 
     kind: Literal["folder"]
-    root: str | None
     table: str
     shares: Shares
     seed: Annotated[int, Field(ge=0)]
@@ -51,9 +49,8 @@ class FolderSource:
     has it. In the archives a path becomes a plain name: ``a/b.jpg`` is called ``a__b.jpg``.
     """
 
-    def __init__(self, spec: FolderSpec, home: Path) -> None:
-        self._spec = spec
-        self._root = project.root() / (spec.root or home)
+    def __init__(self, spec: FolderSpec, root: Path) -> None:
+        self._spec, self._root = spec, root
         self._table = self._root / spec.table
 
     def annotations(self) -> dict[Split, Annotations]:

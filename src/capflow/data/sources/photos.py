@@ -4,9 +4,7 @@ import csv
 import reprlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
-
-from pydantic import Field
+from typing import Literal, NamedTuple
 
 from capflow.data.annotations import Annotations, is_file_name
 from capflow.errors import CapflowError
@@ -15,15 +13,13 @@ from capflow.text.clean import one_line
 
 
 class PhotoSpec(Section):
-    """How much of a data set is used, and how much of it may be missing.
+    """How much of a data set is used.
 
-    ``max_images`` keeps the pictures with the lowest ids of each split. ``max_missing`` is the
-    share of a split's pictures that need not be had.
+    ``max_images`` keeps the pictures with the lowest ids of each split.
     """
 
     captions: Literal["all", "first"]
     max_images: Count | None
-    max_missing: Annotated[float, Field(ge=0, le=1)]
 
     def choose(self, split: Annotations) -> Annotations:
         """The pictures and captions of one split that are wanted."""
