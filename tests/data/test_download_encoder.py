@@ -33,7 +33,7 @@ def choose(weights: str, name: str = NAME) -> None:
 def publish(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have torchvision say that its default weights lie at ``url``."""
     weights = SimpleNamespace(DEFAULT=SimpleNamespace(url=url))
-    monkeypatch.setattr(download_encoder.models, "get_model_weights", lambda _: weights)
+    monkeypatch.setattr("torchvision.models.get_model_weights", lambda _: weights)
 
 
 def state() -> dict[str, Tensor]:
