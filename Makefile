@@ -39,7 +39,7 @@ test-slow: .venv/installed  ## Run the slow checks
 	python -m pytest -m slow
 
 ui: .venv/installed  ## Open the MLflow UI on http://127.0.0.1:5000
-	mlflow ui --backend-store-uri sqlite:///mlflow.db
+	mlflow ui --backend-store-uri $(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)
 
 bench: .venv/installed  ## Measure speed against what people use
 	python -m benchmarks

@@ -7,46 +7,58 @@
 # Inputs   COCO_MIRROR      an address that replaces COCO's own, with the same paths
 #          ENCODER          a torchvision classifier (resnet50)
 #          ENCODER_WEIGHTS  a file of its weights, instead of the download
-# Further arguments go to `dvc exp run`, such as -S train.lr=0.002 or --queue.
+# Further arguments go to `dvc exp run`, such as -S train.lr=0.001 or --queue.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-export PATH="$PWD/.venv/bin:$PATH"
-weights=${ENCODER_WEIGHTS:+$(realpath "$ENCODER_WEIGHTS")}
+source "$(dirname "$0")/inputs"
 
-exec dvc exp run \
-    -S data.name=coco2014 \
-    -S "data/sources/coco2014/dataset.yaml:mirror=${COCO_MIRROR:-null}" \
-    -S vocab.threshold=8 \
-    -S vocab.punctuation=true \
-    -S tensors.size=256 \
-    -S tensors.fit=crop \
-    -S encoder.name="${ENCODER:-resnet50}" \
-    -S encoder.weights="${weights:-imagenet}" \
-    -S encoder.trainable=false \
-    -S encoder.features=pooled \
-    -S encoder.mirrored=false \
-    -S decoder.embedding=256 \
-    -S decoder.hidden=100 \
-    -S decoder.layers=1 \
-    -S decoder.dropout=0 \
-    -S decoder.inject=first \
-    -S decoder.batch_norm=false \
-    -S train.epochs=4 \
-    -S train.batch_size=200 \
-    -S train.batches=length \
-    -S train.optimizer=adam \
-    -S train.lr=0.001 \
-    -S train.weight_decay=0 \
-    -S train.clip=0 \
-    -S train.precision=fp32 \
-    -S train.label_smoothing=0 \
-    -S train.log_every=1 \
-    -S train.schedule.name=plateau \
-    -S train.schedule.warmup=0 \
-    -S train.schedule.factor=0.1 \
-    -S train.augment.crop=224 \
-    -S train.augment.flip=true \
-    -S generate.beam=1 \
-    -S generate.max_length=20 \
-    -S generate.length_penalty=0 \
-    "$@"
+settings=(
+    seed=1
+    data.name=coco2014
+    data.root=data/photos
+    data/sources/coco2014/dataset.yaml:captions=all
+    data/sources/coco2014/dataset.yaml:max_images=null
+    data/sources/coco2014/dataset.yaml:split=official
+    data/sources/coco2014/dataset.yaml:mirror="${COCO_MIRROR:-null}"
+    data.max_missing=0.001
+    vocab.threshold=8
+    vocab.punctuation=true
+    tensors.size=256
+    tensors.fit=crop
+    encoder.name="${ENCODER:-resnet50}"
+    encoder.weights="$(quoted "${weights:-imagenet}")"
+    encoder.trainable=false
+    encoder.features=pooled
+    encoder.mirrored=false
+    decoder.name=lstm
+    decoder.embedding=256
+    decoder.hidden=100
+    decoder.layers=1
+    decoder.dropout=0.0
+    decoder.inject=first
+    decoder.batch_norm=false
+    train.epochs=4
+    train.batch_size=200
+    train.batches=length
+    train.optimizer=adam
+    train.lr=0.001
+    train.weight_decay=0.0
+    train.clip=0.0
+    train.label_smoothing=0.0
+    train.precision=fp32
+    train.patience=0
+    train.log_every=1
+    train.schedule.name=plateau
+    train.schedule.warmup=0.0
+    train.schedule.every=1
+    train.schedule.factor=0.1
+    train.schedule.patience=0
+    train.augment.crop=224
+    train.augment.flip=true
+    generate.splits='[val,test]'
+    generate.beam=1
+    generate.max_length=20
+    generate.length_penalty=0.0
+    generate.batch_size=256
+    evaluate.spice=false
+)
+run "${settings[@]/#/--set-param=}" "$@"

@@ -15,13 +15,13 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from capflow.errors import CapflowError
+from capflow.errors import CapflowError, sentence
 
 T = TypeVar("T")
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage: messages to stderr, a bad input as one sentence there and exit code 1.
+    """Run a stage: messages to stderr, a bad input or file as one sentence there and exit code 1.
 
     An interruption ends with 130, the shells' code for it.
     """
@@ -33,8 +33,8 @@ def run(main: Callable[[], None]) -> None:
         logging.getLogger(name).setLevel(logging.INFO)
     try:
         main()
-    except CapflowError as error:
-        sys.exit(f"error: {error}")
+    except (CapflowError, OSError) as error:
+        sys.exit(f"error: {sentence(error)}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -25,6 +25,9 @@ def main() -> None:
     for split, part in splits.items():
         annotations.write(ANNOTATIONS / f"{split}.json", part)
         logger.info("%s: %d pictures, %d captions", split, len(part.images), len(part.annotations))
+        bare = sum(not captions for captions in part.captions_of().values())
+        if bare and part.annotations:
+            logger.warning("%s: %d pictures have no caption; nothing is learned from them", split, bare)
 
 
 if __name__ == "__main__":

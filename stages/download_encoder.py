@@ -6,7 +6,8 @@ from safetensors.torch import save
 from torchvision import models
 
 from capflow import project
-from capflow.data.download import Request, fetch
+from capflow.data.download import fetch
+from capflow.data.request import Request
 from capflow.errors import CapflowError
 from capflow.files import digest, write_bytes
 from capflow.models.encoder import SMALL, Encoder
@@ -15,6 +16,7 @@ from capflow.params import load_params
 from stages import run
 
 WEIGHTS = Path("data/weights")
+_CAP = 8 << 30  # bytes; the largest of torchvision's files has 2.3 GiB
 
 
 def main() -> None:
@@ -36,14 +38,14 @@ def imagenet(name: str) -> Path:
             "params.yaml: `encoder.name: small` has no ImageNet weights; set `encoder.weights: none`."
         )
     url = models.get_model_weights(name).DEFAULT.url
-    target = project.store() / "downloads" / "weights" / Path(url).name
+    target = project.downloads() / "weights" / Path(url).name
 
     def fault(path: Path) -> str | None:
         # torchvision ends its names in the first digits of the SHA-256: resnet50-11ad3fa6.pth.
         expected = target.stem.rsplit("-", 1)[1]
         return None if digest(path).startswith(expected) else f"its SHA-256 does not begin with {expected}"
 
-    if failures := fetch([Request(url, target, fault)], f"{name} weights"):
+    if failures := fetch([Request(url, target, fault, cap=_CAP)], f"{name} weights"):
         raise CapflowError(
             f"{url} cannot be had ({failures[0].reason}); fetch it by other means, put it into data/weights/ "
             f"and set `encoder.weights: {target.name}` in params.yaml."

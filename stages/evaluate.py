@@ -8,7 +8,8 @@ from capflow.data.annotations import Annotations
 from capflow.data.scenes.truth import truth_scores
 from capflow.errors import CapflowError
 from capflow.evaluation.pages import per_image_table, write_report
-from capflow.evaluation.scores import read_results, score
+from capflow.evaluation.results import read_results
+from capflow.evaluation.scores import score
 from capflow.files import folder_digest, write_json, write_text
 from capflow.params import Params, Split, load_params
 from stages import run
@@ -49,9 +50,7 @@ def scored_split(params: Params) -> tuple[Split, Annotations]:
 def record(params: Params, split: Split, totals: dict[str, float]) -> None:
     """Put the scores on the row of the run that trained the model."""
     recorder = tracking.scored_run(folder_digest(project.MODEL), params)
-    recorder.log(totals, step=0)
-    recorder.flush()
-    recorder.tag(tracking.SPLIT_TAG, split)
+    recorder.scores(totals, split)
     recorder.file(project.METRICS / "scores.json")
     recorder.folder(project.METRICS / "report", "report")
 

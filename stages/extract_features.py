@@ -27,6 +27,7 @@ def main() -> None:
     seed_everything(params.seed)
     device = best_device()
     encoder = Encoder(params.encoder)
+    encoder.cells(params.tensors.size)  # raises where it cannot see them
     load_encoder(encoder, project.ENCODER / "weights.safetensors")
     encoder.to(device).eval()
 

@@ -37,7 +37,9 @@ def main() -> None:
         write_json(project.METRICS / "train.json", summary, indent=2)
         seconds = time.monotonic() - began
         recorder.log({"best_val_CIDEr": history.best_cider, "train_seconds": seconds}, trainer.step)
-        recorder.tag(tracking.MODEL_TAG, folder_digest(project.MODEL))
+        digest = folder_digest(project.MODEL)
+        tracking.adopt_scores(recorder, digest, params)
+        recorder.tag(tracking.MODEL_TAG, digest)
         recorder.folder(project.MODEL, "model")
 
 

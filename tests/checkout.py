@@ -77,7 +77,7 @@ def change(folder: Path, changes: Changes) -> None:
 
 
 def make_checkout(folder: Path, changes: Changes = SMALL) -> None:
-    """Fill a folder: a repository with small parameters (shrunken scenes), its pipeline run once."""
+    """Fill a folder: a repository with small parameters, by default of scenes, its pipeline run once."""
     names = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in filter(None, names):
         if (ROOT / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":

@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "capflow"
 LAYERS = ["errors", "files", "project", "params", "text", "data", "models", "evaluation", "training"]
-TOP = ["tracking", "photographs", "cli"]
+TOP = ["tracking", "photographs", "verify", "cli"]
 FORBIDDEN = {("evaluation", "models"), ("models", "data")}
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
@@ -60,7 +60,7 @@ def test_mlflow_and_dvc_stay_where_they_belong() -> None:
 
 
 def loaded_files(stage: str) -> set[str]:
-    """The files of this project that importing a stage loads."""
+    """The files of this project that importing a stage loads, and the data files beside them."""
     script = (
         f"import json, sys, stages.{stage}\n"
         "print(json.dumps([m.__file__ for m in list(sys.modules.values()) if getattr(m, '__file__', None)]))"
@@ -68,12 +68,10 @@ def loaded_files(stage: str) -> set[str]:
     output = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    files = (Path(name) for name in json.loads(output.stdout))
-    return {
-        path.relative_to(ROOT).as_posix()
-        for path in files
-        if path.is_relative_to(SOURCE) or path.is_relative_to(ROOT / "stages")
-    }
+    files = {Path(name) for name in json.loads(output.stdout)}
+    own = {path for path in files if path.is_relative_to(SOURCE) or path.is_relative_to(ROOT / "stages")}
+    data = {path for code in own for path in code.parent.glob("*.*") if path.suffix not in {".py", ".typed"}}
+    return {path.relative_to(ROOT).as_posix() for path in own | data}
 
 
 @pytest.mark.parametrize("stage", sorted(PIPELINE))

@@ -56,6 +56,12 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
         ({"data.name": "../secrets"}, "`data.name` is '../secrets'"),
         ({"train.augment.crop": 65}, "train.augment.crop (65) is larger than tensors.size (64)"),
         ({"train": "all"}, "`train` is 'all'"),
+        ({"train.epochs": True}, "`train.epochs` is True: input should not be true or false"),
+        ({"train.lr": True}, "`train.lr` is True"),
+        ({"vocab.punctuation": 1}, "`vocab.punctuation` is 1: input should be true or false"),
+        ({"decoder.hidden": 10**9}, "`decoder.hidden` is 1000000000"),
+        ({"train.batch_size": 10**30}, "`train.batch_size` is 1"),
+        ({"generate.splits": ["train"]}, "neither val nor test"),
     ],
 )
 def test_bad_values_are_named(tmp_path: Path, change: dict[str, Any], named: str) -> None:

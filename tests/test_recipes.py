@@ -1,6 +1,5 @@
 """The recipes in runs/: what they hand to `dvc exp run` are parameters that exist, with values that fit."""
 
-import itertools
 import os
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from capflow.data.dataset import load_spec
 from capflow.params import Params, load_params
@@ -36,7 +36,9 @@ def start(checkout: Path, recipe: str, *arguments: str, **inputs: str) -> "subpr
     known = {"FLICKR8K_ROOT", "PHOTOS_ROOT", "COCO_MIRROR", "ENCODER", "ENCODER_WEIGHTS"}
     environment = {name: value for name, value in os.environ.items() if name not in known} | inputs
     command = ["bash", str(checkout / "runs" / recipe), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=checkout.parent, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def apply(checkout: Path, setting: str) -> None:
@@ -57,7 +59,14 @@ def apply(checkout: Path, setting: str) -> None:
 def settings(output: str) -> list[str]:
     lines = output.splitlines()
     assert lines[:2] == ["exp", "run"]
-    return [after for flag, after in itertools.pairwise(lines) if flag == "-S"]
+    return [line.partition("=")[2] for line in lines[2:] if line.startswith("--set-param=")]
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> set[str]:
+    names: set[str] = set()
+    for key, value in tree.items():
+        names |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}"}
+    return names
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -68,7 +77,9 @@ def test_every_setting_of_a_recipe_is_a_parameter_with_a_value_that_fits(
     result = start(checkout, recipe, FLICKR8K_ROOT=str(checkout), PHOTOS_ROOT=str(checkout))
     assert result.returncode == 0, result.stderr
     chosen = settings(result.stdout)
-    assert len(chosen) > 10
+    # An experiment leaves its parameters behind, so that a recipe has to name them all.
+    named = {setting.partition("=")[0] for setting in chosen}
+    assert named >= leaves(yaml.safe_load((checkout / "params.yaml").read_text()))
     for setting in chosen:
         apply(checkout, setting)
     params = load_params(checkout / "params.yaml")
@@ -106,3 +117,20 @@ def test_a_recipe_without_its_data_says_which_variable_to_set(checkout: Path, re
     assert result.returncode != 0
     assert name in result.stderr.splitlines()[-1]
     assert not result.stdout
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name"), [("flickr8k.sh", "FLICKR8K_ROOT"), ("own_photos.sh", "PHOTOS_ROOT")]
+)
+def test_a_folder_is_named_from_where_the_recipe_is_called_whatever_its_name(
+    checkout: Path, recipe: str, name: str
+) -> None:
+    folder = "Anna's photos (1), a=b"
+    (checkout.parent / folder).mkdir()
+    chosen = settings(start(checkout, recipe, **{name: folder}).stdout)
+    root = next(setting for setting in chosen if setting.startswith("data.root="))
+    override = OverridesParser.create().parse_override(root)
+    assert override.value() == str(checkout.parent / folder)
+    assert start(checkout, recipe, **{name: "nowhere"}).stderr.startswith(
+        f"{name}: there is no folder nowhere"
+    )

@@ -1,5 +1,6 @@
 """The record: one row a trained model, with the scores on it, in a store that many may create at once."""
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from capflow import tracking
+from capflow.errors import CapflowError
 from capflow.params import Params, load_params
 
 ROOT = Path(__file__).parents[1]
@@ -37,9 +39,7 @@ def train(params: Params, model: str) -> None:
 
 def test_scores_join_the_row_of_their_model(params: Params) -> None:
     train(params, "model-a")
-    recorder = tracking.scored_run("model-a", params)
-    recorder.log({"CIDEr": 0.9}, step=0)
-    recorder.flush()
+    tracking.scored_run("model-a", params).scores({"CIDEr": 0.9}, "test")
     assert query("select name, status from runs") == [("bold-try", "FINISHED")]
     assert query("select count(*) from metrics where key = 'lr'") == [(1200,)]
     assert query("select value from latest_metrics where key = 'CIDEr'") == [(0.9,)]
@@ -55,9 +55,7 @@ def test_another_search_gets_a_row_of_its_own(params: Params) -> None:
     tracking.scored_run("model-a", params)
     wider = params.model_copy(update={"generate": params.generate.model_copy(update={"beam": 7})})
     for _ in range(2):
-        recorder = tracking.scored_run("model-a", wider)
-        recorder.log({"CIDEr": 0.95}, step=0)
-        recorder.flush()
+        tracking.scored_run("model-a", wider).scores({"CIDEr": 0.95}, "test")
     assert sorted(query("select value from params where key = 'generate.beam'")) == [("3",), ("7",)]
     assert query("select count(*) from latest_metrics where key = 'train_loss'") == [(2,)]
 
@@ -86,3 +84,41 @@ def test_many_may_create_the_store_at_once(params: Params, tmp_path: Path) -> No
     assert [process.wait(timeout=120) for process in running] == [0, 0]
     assert query("select count(*) from runs") == [(2,)]
     assert query("select count(*) from experiments where name = 'capflow'") == [(1,)]
+
+
+def test_training_to_the_same_model_again_takes_its_scores_over(params: Params) -> None:
+    train(params, "model-a")
+    tracking.scored_run("model-a", params).scores({"CIDEr": 0.9, "truth": 0.5}, "test")
+    with tracking.training_run(params) as recorder:
+        tracking.adopt_scores(recorder, "model-b", params)
+        assert query("select count(*) from latest_metrics where key = 'CIDEr'") == [(1,)]
+        tracking.adopt_scores(recorder, "model-a", params)
+    assert query("select value from latest_metrics where key = 'CIDEr'") == [(0.9,), (0.9,)]
+    assert query("select value from tags where key = 'capflow.scored_split'") == [("test",), ("test",)]
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "nonsense://x", "sqlite:///damaged.db"])
+def test_a_store_that_cannot_be_used_is_one_sentence(
+    params: Params, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("damaged.db").write_bytes(b"no database" * 100)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(CapflowError, match=re.escape(uri)) as caught, tracking.training_run(params):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["", "sqlite:///elsewhere/store.db"])
+def test_model_files_stay_at_the_root_whatever_the_working_directory(
+    params: Params, uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """DVC runs experiments in copies that it removes afterwards."""
+    copy = tmp_path / "copy"
+    (copy / "elsewhere").mkdir(parents=True)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.chdir(copy)
+    with tracking.training_run(params) as recorder:
+        recorder.file(ROOT / "params.yaml")
+    assert [path.name for path in (tmp_path / "mlartifacts").rglob("*.yaml")] == ["params.yaml"]

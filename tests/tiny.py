@@ -101,8 +101,9 @@ def captioner(
     )
     model = Captioner(config).eval()
     with torch.no_grad():
-        for weight in model.decoder.parameters():
-            weight.mul_(sharpness)
+        for name, weight in model.decoder.named_parameters():
+            # Sharpened words would drown the picture.
+            weight.mul_(0.1 * sharpness if name == "embed.weight" and sharpness > 1 else sharpness)
     return model
 
 

@@ -1,11 +1,13 @@
-"""The command line: ``capflow caption``, ``capflow show``, ``capflow score``.
+"""The command line: ``capflow caption``, ``show``, ``score``, ``verify`` and ``data status``.
 
 PyTorch and the scorers take seconds to import, so each command imports what it needs when it runs.
 """
 
 import json
 import logging
+import os
 import random
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -14,10 +16,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capflow import project
-from capflow.errors import CapflowError
+from capflow.errors import CapflowError, sentence
 
 if TYPE_CHECKING:
     from capflow.data.pictures import Pixels
+    from capflow.params import GenerateParams
+    from capflow.verify import Rotten
 
 app = typer.Typer(
     help="Image captioning as a data-versioned pipeline.",
@@ -25,6 +29,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+data_app = typer.Typer(help="What was fetched, and what was not.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+# Photographs that are decoded before the first of them is captioned.
+_AT_A_TIME = 64
 
 
 class SplitName(StrEnum):
@@ -40,50 +51,60 @@ def main() -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         app()
-    except CapflowError as error:
-        sys.exit(f"error: {error}")
+    except (CapflowError, OSError) as error:
+        sys.exit(f"error: {sentence(error)}")
 
 
 @app.command()
 def caption(
-    photos: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, whatever Pillow reads.")],
-    model: Annotated[Path, typer.Option(help="A model folder.")] = project.MODEL,
+    photos: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, GIF, BMP, TIFF.")],
+    model: Annotated[Path | None, typer.Option(help="A model folder; by default data/model.")] = None,
     beam: Annotated[int, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with log p of each caption.")] = False,
 ) -> None:
     """Caption photographs."""
-    from capflow.params import GenerateParams
     from capflow.photographs import PhotoCaptioner
 
-    captioner = PhotoCaptioner.load(model)
-    readable, unreadable = _read_pictures(photos)
-    search = GenerateParams(splits=("test",), beam=beam, max_length=30, length_penalty=0.0, batch_size=64)
-    results = captioner(list(readable.values()), search)
+    captioner = PhotoCaptioner.load(model or project.root() / project.MODEL)
+    search = _search(beam)
+    rows, unreadable = [], []
+    for start in range(0, len(photos), _AT_A_TIME):
+        chosen, problems = _read_pictures(photos[start : start + _AT_A_TIME])
+        captions = captioner([pixels for _, pixels in chosen], search)
+        for (path, _), (text, score) in zip(chosen, captions, strict=True):
+            rows.append({"image": str(path), "caption": text, "log_p": round(score, 4)})
+            if not as_json:
+                typer.echo(text if len(photos) == 1 else f"{path}\t{text}")
+        unreadable += problems
     if as_json:
-        rows = [
-            {"image": str(path), "caption": text, "log_p": round(score, 4)}
-            for path, (text, score) in zip(readable, results, strict=True)
-        ]
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
-    else:
-        for path, (text, _) in zip(readable, results, strict=True):
-            typer.echo(text if len(photos) == 1 else f"{path}\t{text}")
     if unreadable:
         raise CapflowError(" ".join(unreadable))
 
 
-def _read_pictures(photos: list[Path]) -> "tuple[dict[Path, Pixels], list[str]]":
+def _search(beam: int) -> "GenerateParams":
+    """As the checkout's own captions are searched for; a model folder elsewhere gets usual settings."""
+    from capflow.params import GenerateParams, load_params
+
+    try:
+        home = project.root()
+    except CapflowError:
+        return GenerateParams(
+            splits=("test",), beam=beam, max_length=30, length_penalty=0.7, batch_size=_AT_A_TIME
+        )
+    return load_params(home / "params.yaml").generate.model_copy(update={"beam": beam})
+
+
+def _read_pictures(photos: list[Path]) -> "tuple[list[tuple[Path, Pixels]], list[str]]":
     """The pictures that can be read, and a sentence for each one that cannot."""
     from capflow.data.pictures import decode
 
-    readable, unreadable = {}, []
+    readable, unreadable = [], []
     for path in photos:
         try:
-            readable[path] = decode(path.read_bytes(), str(path))
-        except CapflowError as error:
-            unreadable.append(str(error))
-        except OSError as error:
-            unreadable.append(f"{path}: cannot be opened ({error.strerror}).")
+            readable.append((path, decode(path.read_bytes(), str(path))))
+        except (CapflowError, OSError) as error:
+            unreadable.append(sentence(error))
     return readable, unreadable
 
 
@@ -100,25 +121,23 @@ def show(
     from capflow.data.archives import pictures_in
     from capflow.data.pictures import decode
     from capflow.evaluation.grid import draw_grid
-    from capflow.evaluation.scores import read_results
+    from capflow.evaluation.results import read_results
     from capflow.files import write_bytes
 
-    part = annotations.read(project.ANNOTATIONS / f"{split}.json")
+    home = project.root()
+    part = annotations.read(home / project.ANNOTATIONS / f"{split}.json")
     captions = part.captions_of()
     if predictions:
-        generated = read_results(project.PREDICTIONS / f"{split}.json")
+        generated = read_results(home / project.PREDICTIONS / f"{split}.json")
         captions = {image: [caption] for image, caption in generated.items()}
-    with pictures_in(project.IMAGES / f"{split}.zip") as pictures:
-        known = [image for image in part.images if image["file_name"] in pictures and image["id"] in captions]
+    archive = home / project.IMAGES / f"{split}.zip"
+    with pictures_in(archive) as pictures:
+        names = {image["file_name"]: captions.get(image["id"]) for image in part.images}
+        known = [name for name, said in names.items() if said is not None and name in pictures]
         if not known:
-            raise CapflowError(
-                f"{project.IMAGES / f'{split}.zip'}: {split} has no pictures to show; try val."
-            )
+            raise CapflowError(f"{archive}: {split} has no pictures to show; try val.")
         chosen = random.Random(seed).sample(known, min(count, len(known)))
-        cells = [
-            (decode(pictures[image["file_name"]](), image["file_name"]), captions[image["id"]])
-            for image in chosen
-        ]
+        cells = [(decode(pictures[name](), name), names[name] or []) for name in chosen]
     write_bytes(output, draw_grid(cells, columns=min(3, len(cells))))
     typer.echo(str(output))
 
@@ -130,8 +149,65 @@ def score(
 ) -> None:
     """Score captions as the COCO evaluation does; the seven scores as JSON on stdout."""
     from capflow.evaluation import scores
+    from capflow.evaluation.results import read_references, read_results
 
-    scored = scores.score(scores.read_references(references), scores.read_results(results))
+    scored = scores.score(read_references(references), read_results(results))
     typer.echo(json.dumps(scored.totals, indent=2))
     for name, reason in scored.absent.items():
         typer.echo(f"warning: {name} is absent: {reason}", err=True)
+
+
+@app.command()
+def verify(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Artifacts; none: all in dvc.lock.")] = None,
+) -> None:
+    """Check artifacts, here and in DVC's cache, against their recorded digests."""
+    from tqdm import tqdm
+
+    from capflow import verify as records
+
+    root = project.root()
+    cache = records.cache_folder(root)
+    outs = {
+        out: list(records.files_of(out, cache))
+        for out in records.chosen(records.recorded_outs(root), paths or [])
+    }
+    for out, files in outs.items():
+        if not files:
+            typer.echo(
+                f"not checked: {_nearby(out.path)}, for it is not here; `dvc pull` fetches it", err=True
+            )
+    everything = [file for files in outs.values() for file in files]
+    rotten = records.check(
+        everything, lambda items, total: tqdm(items, "verify", total, unit="file", disable=None)
+    )
+    if rotten:
+        raise CapflowError(_rotten_sentence(rotten))
+    typer.echo(f"{len(everything)} files of {sum(map(bool, outs.values()))} artifacts are as recorded")
+
+
+def _rotten_sentence(rotten: "list[Rotten]") -> str:
+    """Which files are not what they should be, a line each, and how to get the right ones back."""
+    lines = [f"{_nearby(file.path)}: MD5 {found}, but {file.md5} was recorded" for file, found in rotten]
+    doomed = dict.fromkeys(
+        _nearby(file.artifact if file.path.is_relative_to(file.artifact) else file.path) for file, _ in rotten
+    )
+    return (
+        f"{len(rotten)} files are not as recorded:\n  "
+        + "\n  ".join(lines)
+        + f"\nto bring them back: rm -rf {shlex.join(doomed)}"
+        + "\nthen `dvc pull`, or `dvc repro` where there is no remote"
+    )
+
+
+def _nearby(path: Path) -> str:
+    """A path as one would type it here."""
+    return os.path.relpath(path)
+
+
+@data_app.command()
+def status() -> None:
+    """Show what the download store has of each server, what is missing, and why."""
+    from capflow.data import manifest
+
+    typer.echo(manifest.summary(manifest.read(project.downloads()).values()))

@@ -7,3 +7,12 @@ class CapflowError(Exception):
     Stages and the command line print the sentence alone, without a traceback, and exit with 1.
     Anything else that is raised is a bug in Capflow and keeps its traceback.
     """
+
+
+def sentence(error: CapflowError | OSError) -> str:
+    """What to tell the user: our own words, or which file the system refused, and why."""
+    if isinstance(error, CapflowError):
+        return str(error)
+    if error.filename is None:
+        return f"{error.strerror or error}; the system refused, correct that and run again."
+    return f"{error.filename}: {error.strerror}; check the path, its permissions and the space on the disk."

@@ -1,14 +1,19 @@
 """Files that are either complete or absent: write beside, sync, rename; and their digests."""
 
+import ctypes
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from capflow.errors import CapflowError
+
+# A sync of the whole file system also waits for what others wrote, so it is not for a few files.
+_FEW = 4
+_SYNCFS: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
 
 @contextmanager
@@ -39,6 +44,21 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_all(paths: Collection[Path]) -> None:
+    """Flush many files of one file system to the disk: at once, where the system can (Linux's syncfs)."""
+    if len(paths) < _FEW or _SYNCFS is None:
+        for path in paths:
+            sync(path)
+        return
+    descriptor = os.open(next(iter(paths)), os.O_RDONLY)
+    try:
+        if _SYNCFS(descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(descriptor)
+
+
 def write_bytes(target: Path, content: bytes) -> None:
     """Write ``content`` to ``target`` atomically."""
     with replacing(target) as temporary:
@@ -52,21 +72,36 @@ def write_text(target: Path, content: str) -> None:
 
 def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
     """Write ``value`` as JSON, atomically, byte for byte the same for equal values."""
-    write_text(target, json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False) + "\n"
+    # UTF-8 has no lone surrogates, but JSON has: this writes them as the escapes that they came as.
+    write_bytes(target, text.encode(errors="backslashreplace"))
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        CapflowError: the file is missing or is not JSON.
+        CapflowError: the file is missing, cannot be read, or is not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         raise CapflowError(f"{path}: there is no such file; run `dvc repro` to make it.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CapflowError(f"{path}: not valid JSON ({error}); fetch or make it again.") from None
+    except OSError as error:
+        raise CapflowError(f"{path}: cannot be read ({error.strerror}); look at it.") from None
+    return parse_json(content, path)
+
+
+def parse_json(content: bytes, origin: Path | str) -> Any:
+    """Decode JSON that was read from ``origin``.
+
+    Raises:
+        CapflowError: it is not JSON, nested too deeply, or holds a number of thousands of digits.
+    """
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise CapflowError(f"{origin}: not valid JSON ({error}); fetch or make it again.") from None
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:

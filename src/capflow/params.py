@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from capflow.errors import CapflowError
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+Width = Annotated[int, Field(ge=1, le=16384)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Split = Literal["train", "val", "test"]
@@ -23,6 +33,17 @@ class Section(BaseModel):
     """What all sections share: unknown keys are errors, values do not change after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_values_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """In Python ``True == 1``; here ``epochs: true`` and ``punctuation: 1`` are slips."""
+        wanted = cls.model_fields[str(info.field_name)].annotation is bool
+        if wanted and not isinstance(value, bool):
+            raise PydanticCustomError("bool", "input should be true or false")
+        if isinstance(value, bool) and not wanted:
+            raise PydanticCustomError("no_bool", "input should not be true or false")
+        return value
 
 
 class DataParams(Section):
@@ -67,8 +88,8 @@ class DecoderParams(Section):
     """
 
     name: Literal["lstm"]
-    embedding: Count
-    hidden: Count
+    embedding: Width
+    hidden: Width
     layers: Annotated[int, Field(ge=1, le=8)]
     dropout: Share
     inject: Literal["first", "every"]
@@ -146,6 +167,12 @@ class Params(Section):
         return not (self.encoder.trainable or augment.crop or augment.flip)
 
     @model_validator(mode="after")
+    def _some_split_is_scored(self) -> "Params":
+        if set(self.generate.splits) <= {"train"}:
+            raise ValueError("generate.splits names neither val nor test, so that nothing can be scored")
+        return self
+
+    @model_validator(mode="after")
     def _crop_fits(self) -> "Params":
         if self.train.augment.crop > self.tensors.size:
             raise ValueError(
@@ -168,7 +195,9 @@ def load_yaml(path: Path, model: type[SectionT]) -> SectionT:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CapflowError(f"{path}: there is no such file.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise CapflowError(f"{path}: cannot be opened ({error.strerror}); it should be a file.") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that is none
         raise CapflowError(f"{path}: not valid YAML: {' '.join(str(error).split())}.") from None
     return parse(content, model, path)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from capflow.errors import CapflowError
 
-PARAMS = Path("params.yaml")
 SOURCES = Path("data/sources")
 ANNOTATIONS = Path("data/annotations")
 IMAGES = Path("data/images")
@@ -43,3 +42,8 @@ def store() -> Path:
     folder = root() / ".capflow"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def downloads() -> Path:
+    """The folder of the store for what was fetched, and its manifest."""
+    return store() / "downloads"

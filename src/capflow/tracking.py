@@ -7,6 +7,7 @@ second thread, or a crash, could leave behind.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -19,6 +20,7 @@ import yaml
 from filelock import FileLock
 
 from capflow import project
+from capflow.errors import CapflowError
 from capflow.params import Params
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "capflow"
 MODEL_TAG = "capflow.model"
 SPLIT_TAG = "capflow.scored_split"
+_SCORES_TAG = "capflow.scores"
 _BUFFER = 500
 _SEARCH_SECTIONS = ("generate.", "evaluate.")
 
@@ -73,6 +76,13 @@ class RunRecorder:
         """Store one file."""
         self._client.log_artifact(self._run_id, str(path))
 
+    def scores(self, totals: Mapping[str, float], split: str) -> None:
+        """Record the scores of a split's captions, for the table and for a run of the same model."""
+        self.log(totals, step=0)
+        self.flush()
+        self.tag(SPLIT_TAG, split)
+        self.tag(_SCORES_TAG, json.dumps(dict(totals)))
+
 
 @contextmanager
 def training_run(params: Params) -> Iterator[RunRecorder]:
@@ -113,6 +123,20 @@ def scored_run(model_digest: str, params: Params) -> RunRecorder:
     return recorder
 
 
+def adopt_scores(recorder: RunRecorder, model_digest: str, params: Params) -> None:
+    """Give a run of training the scores of an earlier one that led to the very same model.
+
+    DVC sees that the model is the one that it knows, and does not caption and score it again.
+    """
+    client, experiment = _connect()
+    search = {key: str(value) for key, value in _flatten(params, search=True).items()}
+    for run in client.search_runs([experiment], f"tags.`{MODEL_TAG}` = '{model_digest}'"):
+        if _SCORES_TAG in run.data.tags and search.items() <= run.data.params.items():
+            recorder.params(search)
+            recorder.scores(json.loads(run.data.tags[_SCORES_TAG]), run.data.tags[SPLIT_TAG])
+            return
+
+
 def _successor(client: MlflowClient, experiment: str, params: Params, runs: list[Run]) -> RunRecorder:
     run = client.create_run(experiment, run_name=_run_name(), tags=_origin())
     recorder = RunRecorder(client, run.info.run_id)
@@ -129,29 +153,45 @@ def _connect() -> tuple[MlflowClient, str]:
     """A client and the experiment's id, made if need be, by one process at a time.
 
     Two processes that create one SQLite store at the same moment would break it, hence the lock.
+
+    Raises:
+        CapflowError: there is no such store, it does not answer, or it is damaged.
     """
+    # By default a dead server holds everything up for four minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of each table that it creates
-    with FileLock(project.store() / "mlflow.lock"):
-        client = MlflowClient(tracking_uri())
-        try:
-            found = client.get_experiment_by_name(EXPERIMENT)
-            return client, found.experiment_id if found else _create_experiment(client)
-        except MlflowException:
-            # Another machine may have been first on a shared server.
-            found = client.get_experiment_by_name(EXPERIMENT)
-            if found is None:
-                raise
-            return client, found.experiment_id
+    uri = tracking_uri()
+    try:
+        with FileLock(project.store() / "mlflow.lock"):
+            client = MlflowClient(uri)
+            return client, _experiment(client, uri)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CapflowError(
+            f"MLflow: the store {uri} cannot be used ({reason}); correct MLFLOW_TRACKING_URI, start the "
+            "server, or move a damaged file away."
+        ) from None
 
 
-def _create_experiment(client: MlflowClient) -> str:
-    # Without a location of its own, artifacts land in whichever directory asked first.
-    own = "MLFLOW_TRACKING_URI" not in os.environ
-    location = (project.root() / "mlartifacts").as_uri() if own else None
-    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+def _experiment(client: MlflowClient, uri: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    if found := client.get_experiment_by_name(EXPERIMENT):
+        return str(found.experiment_id)
+    # Without a location of its own, artifacts land in whichever directory asked first; a server has one.
+    served = uri.startswith(("http:", "https:", "databricks"))
+    location = None if served else (project.root() / "mlartifacts").as_uri()
+    try:
+        return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+    except MlflowException:
+        # Another machine may have been first on a shared server.
+        if found := client.get_experiment_by_name(EXPERIMENT):
+            return str(found.experiment_id)
+        raise
 
 
 def tracking_uri() -> str:

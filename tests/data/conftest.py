@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from capflow.data import download
-from tests.data.server import Server, serving
+from capflow.data import crew
+from tests.faults.server import Server, serving
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COUNTS = {"train2014": 4, "val2014": 3, "test2014": 2}
@@ -24,7 +24,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(download, "_PAUSE", 0.01)
+    monkeypatch.setattr(crew, "_PAUSE", 0.01)
     (tmp_path / "dvc.yaml").touch()
     for entry in (REPOSITORY / "data/sources").glob("*/dataset.yaml"):
         copy = tmp_path / entry.relative_to(REPOSITORY)

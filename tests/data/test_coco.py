@@ -14,8 +14,9 @@ from capflow.errors import CapflowError
 from capflow.files import digest
 from capflow.params import load_yaml
 from tests.data.conftest import jpeg
-from tests.data.server import Server
+from tests.faults.server import HTML, Server
 
+HOME = Path("data/sources/coco2014")
 ZIP = "annotations/annotations_trainval2014.zip"
 
 
@@ -27,16 +28,16 @@ def spec(server: Server, **changes: Any) -> CocoSpec:
 
 @pytest.mark.usefixtures("checkout")
 def test_official_splits(mirror: Server) -> None:
-    splits = CocoSource(spec(mirror)).annotations()
+    splits = CocoSource(spec(mirror), HOME).annotations()
     assert [len(splits[split].images) for split in ("train", "val", "test")] == [4, 3, 2]
     assert splits["train"].captions_of()[1] == ["Picture 1,\nseen 1 times.", "Picture 1,\nseen 2 times."]
     assert splits["test"].annotations == []
-    assert splits["val"].info == {"year": 2014}
+    assert splits["val"].info["year"] == 2014
 
 
 @pytest.mark.usefixtures("checkout")
 def test_subset(mirror: Server) -> None:
-    splits = CocoSource(spec(mirror, max_images=2, captions="first")).annotations()
+    splits = CocoSource(spec(mirror, max_images=2, captions="first"), HOME).annotations()
     assert [image["id"] for image in splits["train"].images] == [1, 2]
     assert [record["id"] for record in splits["train"].annotations] == [11, 21]
 
@@ -49,19 +50,19 @@ def test_test_split_from_an_archive(mirror: Server, form: str) -> None:
     with zipfile.ZipFile(archive, "a") as members:
         members.write(info, "annotations/image_info_test2014.json")
     info.unlink()
-    assert len(CocoSource(spec(mirror)).annotations()["test"].images) == 2
+    assert len(CocoSource(spec(mirror), HOME).annotations()["test"].images) == 2
 
 
 @pytest.mark.usefixtures("checkout")
 def test_without_test_split(mirror: Server, caplog: pytest.LogCaptureFixture) -> None:
     (mirror.root / "annotations/image_info_test2014.json").unlink()
-    assert CocoSource(spec(mirror)).annotations()["test"].images == []
+    assert CocoSource(spec(mirror), HOME).annotations()["test"].images == []
     assert "the test split is empty" in caplog.text
 
 
 @pytest.mark.usefixtures("checkout")
 def test_single_pictures_are_packed_once(mirror: Server) -> None:
-    source = CocoSource(spec(mirror))
+    source = CocoSource(spec(mirror), HOME)
     train = source.annotations()["train"]
     assert source.pack("train", train, Path("a.zip")) == []
     asked = len(mirror.asked)
@@ -75,11 +76,11 @@ def test_single_pictures_are_packed_once(mirror: Server) -> None:
 
 @pytest.mark.usefixtures("checkout")
 def test_missing_pictures_have_a_reason(mirror: Server) -> None:
-    source = CocoSource(spec(mirror))
+    source = CocoSource(spec(mirror), HOME)
     val = source.annotations()["val"]
     first, second, third = (image["file_name"] for image in val.images)
     (mirror.root / "val2014" / first).unlink()
-    mirror.faults[f"/val2014/{third}"] = ["html"] * 9
+    mirror.faults[f"/val2014/{third}"] = [HTML] * 9
     missing = source.pack("val", val, Path("val.zip"))
     assert missing == [Missing(first, "HTTP 404 Not Found"), Missing(third, "not a picture")]
     with zipfile.ZipFile("val.zip") as archive:
@@ -90,7 +91,7 @@ def whole(mirror: Server, **changes: Any) -> CocoSource:
     """A source whose catalogue says that three pictures are all of val."""
     entry = spec(mirror, **changes).model_dump()
     entry["splits"]["val"]["images"] = 3
-    return CocoSource(CocoSpec.model_validate(entry))
+    return CocoSource(CocoSpec.model_validate(entry), HOME)
 
 
 def zip_val(mirror: Server) -> Path:
@@ -125,20 +126,20 @@ def test_known_size_needs_the_known_digest(mirror: Server, mirrored: bool) -> No
     archive = mirror.root / ZIP
     known = {"path": ZIP, "size": archive.stat().st_size, "md5": digest(archive, "md5")}
     server = {"mirror": mirror.url} if mirrored else {"mirror": None, "base": mirror.url}
-    assert CocoSource(spec(mirror, archives=[known], **server)).annotations()["train"].images
+    assert CocoSource(spec(mirror, archives=[known], **server), HOME).annotations()["train"].images
     shutil.rmtree(".capflow")
     wrong = known | {"md5": "0" * 32}
     with pytest.raises(CapflowError, match=r"its MD5 is .* instead of 0000"):
-        CocoSource(spec(mirror, archives=[wrong], **server)).annotations()
+        CocoSource(spec(mirror, archives=[wrong], **server), HOME).annotations()
 
 
 @pytest.mark.usefixtures("checkout")
 def test_only_a_mirror_may_differ(mirror: Server, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(CapflowError, match=r"bytes came instead of 252,872,794"):
-        CocoSource(spec(mirror, mirror=None, base=mirror.url)).annotations()
+    with pytest.raises(CapflowError, match=r"bytes are announced instead of 252,872,794"):
+        CocoSource(spec(mirror, mirror=None, base=mirror.url), HOME).annotations()
     assert not list(Path(".capflow").rglob("*.zip"))
     with caplog.at_level(logging.WARNING):
-        CocoSource(spec(mirror)).annotations()
+        CocoSource(spec(mirror), HOME).annotations()
     assert caplog.text.count("the mirror's own file") == 1
 
 
@@ -147,19 +148,19 @@ def test_damaged_archive_is_refused(mirror: Server) -> None:
     content = (mirror.root / ZIP).read_bytes()
     (mirror.root / ZIP).write_bytes(content[: len(content) // 2])
     with pytest.raises(CapflowError, match="not a sound ZIP archive"):
-        CocoSource(spec(mirror)).annotations()
+        CocoSource(spec(mirror), HOME).annotations()
 
 
 @pytest.mark.usefixtures("checkout")
 def test_a_mirror_without_coco(mirror: Server) -> None:
     (mirror.root / ZIP).unlink()
     with pytest.raises(CapflowError, match=r"has no annotations/captions_train2014\.json"):
-        CocoSource(spec(mirror)).annotations()
+        CocoSource(spec(mirror), HOME).annotations()
 
 
 @pytest.mark.usefixtures("checkout")
 def test_addresses_are_below_the_base(mirror: Server) -> None:
-    source = CocoSource(spec(mirror))
+    source = CocoSource(spec(mirror), HOME)
     train = source.annotations()["train"]
     train.images[0]["coco_url"] = "http://elsewhere.example/secret/train2014/x.jpg"
     assert source.pack("train", train, Path("train.zip")) == []
@@ -184,7 +185,7 @@ def test_karpathy_split(mirror: Server, form: str) -> None:
         folder = mirror.root if form == "address" else Path()
         (folder / named).write_text(json.dumps(karpathy_json()), encoding="utf-8")
     named = f"{mirror.url}/{named}" if form == "address" else named
-    source = CocoSource(spec(mirror, split="karpathy", karpathy=named))
+    source = CocoSource(spec(mirror, split="karpathy", karpathy=named), HOME)
     splits = source.annotations()
     ids = {split: [image["id"] for image in part.images] for split, part in splits.items()}
     assert ids == {"train": [1, 2, 3, 4, 101], "val": [102], "test": [103]}
@@ -196,7 +197,7 @@ def test_karpathy_split(mirror: Server, form: str) -> None:
     ("content", "message"),
     [
         ({"images": [{"cocoid": 1, "split": "train"}]}, "there is no picture 2"),
-        ({"images": [{"cocoid": 1, "split": "dev"}]}, r"images\[0\]: .*`split` is 'dev'"),
+        ({"images": [{"cocoid": 1, "split": "dev"}]}, r"images\[0\]: .*'split': 'dev'"),
         ({"images": [3]}, r"images\[0\]"),
         ([], "no list `images`"),
     ],
@@ -205,4 +206,4 @@ def test_karpathy_split(mirror: Server, form: str) -> None:
 def test_bad_karpathy_files_are_named(mirror: Server, content: Any, message: str) -> None:
     Path("k.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(CapflowError, match=r"k\.json: .*" + message):
-        CocoSource(spec(mirror, split="karpathy", karpathy="k.json")).annotations()
+        CocoSource(spec(mirror, split="karpathy", karpathy="k.json"), HOME).annotations()

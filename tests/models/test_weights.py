@@ -1,6 +1,7 @@
 """Foreign weights: read in three forms, never unpickled, checked by name and shape."""
 
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from capflow.errors import CapflowError
+from capflow.models.encoder import classifier
 from capflow.models.weights import check_weights, read_weights
 
 
@@ -82,3 +84,54 @@ def test_weights_of_another_network_are_named() -> None:
         check_weights(state, nn.Sequential(nn.Conv2d(3, 5, 3)), Path("w.pth"))
     with pytest.raises(CapflowError, match=r"no tensor `1\.running_var`"):
         check_weights({k: v for k, v in state.items() if k != "1.running_var"}, small(), Path("w.pth"))
+
+
+def damaged(path: Path, kind: str) -> Path:
+    match kind:
+        case "empty":
+            path.write_bytes(b"")
+        case "page":
+            path.write_bytes(b"<!DOCTYPE html><html><body>404</body></html>")
+        case "array":
+            with path.open("wb") as stream:
+                np.save(stream, np.zeros(3))
+        case "texts":
+            np.savez(path, weight=np.array(["a", "b"]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((name, kind) for name in ("a.safetensors", "a.npz", "a.pth") for kind in ("empty", "page")),
+        ("a.npz", "array"),
+        ("a.npz", "texts"),
+    ],
+)
+def test_what_holds_no_weights_is_one_sentence_without_bad_advice(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    with pytest.raises(CapflowError) as caught:
+        read_weights(damaged(tmp_path / name, kind))
+    sentence = str(caught.value)
+    assert sentence.startswith(f"{tmp_path / name}: ")
+    assert "\n" not in sentence
+    assert "weights_only" not in sentence
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1j])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: complex) -> None:
+    state = small().state_dict()
+    state["0.bias"] = torch.full((4,), value)
+    with pytest.raises(CapflowError, match=r"tensor `0\.bias` holds values that are no numbers"):
+        check_weights(state, small(), tmp_path / "a.pth")
+
+
+def test_the_published_names_of_densenets_are_understood(tmp_path: Path) -> None:
+    model = classifier("densenet121")
+    old = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", name): value
+        for name, value in model.state_dict().items()
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    assert set(check_weights(old, model, tmp_path)) >= {"features.denseblock1.denselayer1.norm1.weight"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capflow.text.tokenise import one_line, tokenise
+from capflow.text.tokenise import tokenise
 from capflow.text.vocabulary import SPECIALS
 
 # Lone surrogates too: JSON can hold them.
@@ -25,14 +25,6 @@ TEXT = st.text(st.characters(exclude_categories=[]), max_size=30)
 def test_words(caption: str, with_punctuation: str, without: str) -> None:
     assert tokenise(caption, punctuation=True) == with_punctuation.split()
     assert tokenise(caption, punctuation=False) == without.split()
-
-
-@given(TEXT)
-def test_one_line_is_one_line_of_single_spaces(text: str) -> None:
-    line = one_line(text)
-    assert len(line.splitlines()) <= 1
-    assert line == " ".join(line.split())
-    assert line.encode().decode() == line
 
 
 @given(TEXT)

@@ -3,6 +3,8 @@
 A file ``data/annotations/<split>.json`` is loaded by ``pycocotools.coco.COCO`` as it is.
 """
 
+import math
+import reprlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,13 @@ from typing import Any, NoReturn, NotRequired, TypedDict, cast
 
 from capflow.errors import CapflowError
 from capflow.files import read_json, write_json
+from capflow.text.clean import one_line
+
+# A file name has to fit into a folder of the download store, with an ending for what is unfinished.
+_NAME_BYTES = 200
+_DEPTH = 32
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
 
 
 class ImageRecord(TypedDict):
@@ -33,7 +42,11 @@ class CaptionRecord(TypedDict):
 
 @dataclass(frozen=True)
 class Annotations:
-    """The pictures of one split and their captions; a test split may have no captions."""
+    """The pictures of one split and their captions.
+
+    A picture may be without captions, as all of COCO's test split are: it is kept, nothing is learned
+    from it, and it is captioned but not scored.
+    """
 
     images: list[ImageRecord]
     annotations: list[CaptionRecord]
@@ -82,8 +95,9 @@ def write(path: Path, split: Annotations) -> None:
 def parse(content: Any, origin: Path | str) -> Annotations:
     """Check decoded JSON that was read from ``origin``.
 
-    Ids are whole numbers and unique, file names are unique and without a folder, every caption is
-    text and belongs to a picture of the file. Keys that Capflow does not know are kept.
+    Ids are whole numbers of 64 bits and unique, file names are unique and without a folder, every
+    caption is text and belongs to a picture of the file. Captions stay raw, and keys that Capflow does
+    not know are kept, as far as JSON can hold their values.
 
     Raises:
         CapflowError: as :func:`read`.
@@ -93,6 +107,7 @@ def parse(content: Any, origin: Path | str) -> Annotations:
     captions, info = content.get("annotations", []), content.get("info", {})
     if not isinstance(captions, list) or not isinstance(info, dict):
         raise CapflowError(f"{origin}: `annotations` is not a list or `info` not a mapping; make it again.")
+    _check_values(info, "info", origin)
     ids = _check_images(content["images"], origin)
     _check_captions(captions, ids, origin)
     return Annotations(content["images"], captions, info)
@@ -106,15 +121,15 @@ def _check_images(images: list[Any], origin: Path | str) -> set[int]:
         ids.add(_new_id(image, ids, record, origin))
         name = image.get("file_name")
         if not is_file_name(name):
-            _fail(origin, record, f"`file_name` is {name!r}, not the plain name of a file")
+            _fail(origin, record, f"`file_name` is {_short.repr(name)}, not the plain name of a file")
         if name in names:
             _fail(origin, record, f"`file_name` {name!r} is taken by an earlier picture")
         names.add(name)
         for key in ("width", "height"):
             if key in image and not (_is_whole(image[key]) and image[key] > 0):
-                _fail(origin, record, f"`{key}` is {image[key]!r}, not a number of pixels")
+                _fail(origin, record, f"`{key}` is {_short.repr(image[key])}, not a number of pixels")
         if not isinstance(image.get("coco_url", ""), str):
-            _fail(origin, record, f"`coco_url` is {image['coco_url']!r}, not an address")
+            _fail(origin, record, f"`coco_url` is {_short.repr(image['coco_url'])}, not an address")
     return ids
 
 
@@ -125,31 +140,49 @@ def _check_captions(captions: list[Any], image_ids: Collection[int], origin: Pat
         ids.add(_new_id(annotation, ids, record, origin))
         image_id, caption = annotation.get("image_id"), annotation.get("caption")
         if not _is_whole(image_id) or image_id not in image_ids:
-            _fail(origin, record, f"`image_id` is {image_id!r}, which no picture of the file has")
-        if not isinstance(caption, str) or not caption.strip():
-            _fail(origin, record, f"`caption` is {caption!r}, not a text")
+            _fail(origin, record, f"`image_id` is {_short.repr(image_id)}, which no picture of the file has")
+        if not isinstance(caption, str) or not one_line(caption):
+            _fail(origin, record, f"`caption` is {_short.repr(caption)}, not a text")
 
 
 def _new_id(record: Any, taken: Collection[int], name: str, origin: Path | str) -> int:
     if not isinstance(record, Mapping):
-        _fail(origin, name, f"it is {record!r}, not a mapping")
+        _fail(origin, name, f"it is {_short.repr(record)}, not a mapping")
     number = record.get("id")
     if not _is_whole(number):
-        _fail(origin, name, f"`id` is {number!r}, not a whole number")
+        _fail(origin, name, f"`id` is {_short.repr(number)}, not a whole number of 64 bits")
     if number in taken:
         _fail(origin, name, f"`id` {number} is taken by an earlier record")
+    _check_values(record, name, origin)
     return cast("int", number)
 
 
+def _check_values(record: Mapping[str, Any], name: str, origin: Path | str) -> None:
+    for key, value in record.items():
+        if isinstance(value, float | dict | list) and not _is_storable(value, _DEPTH):
+            _fail(origin, name, f"`{key}` is {_short.repr(value)}, which no JSON can hold")
+
+
+def _is_storable(value: object, depth: int) -> bool:
+    """Whether a value has no NaN and no infinity in it, and at most ``depth`` levels."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict | list):
+        parts = value.values() if isinstance(value, dict) else value
+        return depth > 0 and all(_is_storable(part, depth - 1) for part in parts)
+    return True
+
+
 def is_file_name(name: object) -> bool:
-    """Whether ``name`` is the plain, printable name of a file, without a folder."""
-    if not isinstance(name, str) or name in {"", ".", ".."}:
+    """Whether ``name`` is the plain, printable name of a file, without a folder or a drive."""
+    if not isinstance(name, str) or name in {"", ".", ".."} or not name.isprintable():
         return False
-    return name.isprintable() and "/" not in name and "\\" not in name
+    return not set(name) & {"/", "\\"} and name[1:2] != ":" and len(name.encode()) <= _NAME_BYTES
 
 
 def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    """Whether it is a number that an array of ids can hold, and no boolean."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def _fail(origin: Path | str, record: str, problem: str) -> NoReturn:

@@ -1,24 +1,23 @@
 """ZIP archives: one stored archive of pictures for each split, and members of what was downloaded."""
 
-import io
 import os
 import shutil
 import stat
-import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from PIL import Image, UnidentifiedImageError
-
+from capflow.data import zipcheck
+from capflow.data.headers import picture_fault
 from capflow.data.sources import Missing
 from capflow.errors import CapflowError
 from capflow.files import replacing
 
 # The earliest time that the format can hold: equal pictures give an equal archive.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_PIECE = 2**20
 
 
 def pack(target: Path, names: Iterable[str], read: Callable[[str], bytes]) -> list[Missing]:
@@ -27,7 +26,8 @@ def pack(target: Path, names: Iterable[str], read: Callable[[str], bytes]) -> li
     Args:
         target: the archive; written atomically.
         names: the file names of the pictures, which become those of the members.
-        read: gives the bytes of a picture; KeyError or FileNotFoundError: there is none.
+        read: gives the bytes of a picture; KeyError or FileNotFoundError: there is none; CapflowError
+            or another OSError: it cannot be read.
 
     Returns:
         The pictures that are absent or no pictures, which are left out, with the reason.
@@ -35,17 +35,25 @@ def pack(target: Path, names: Iterable[str], read: Callable[[str], bytes]) -> li
     missing: list[Missing] = []
     with replacing(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name in names:
-            try:
-                content = read(name)
-                if fault := picture_fault(content):
-                    missing.append(Missing(name, fault))
-                else:
-                    archive.writestr(_member(name), content)
-            except (KeyError, FileNotFoundError):
-                missing.append(Missing(name, "there is no such file"))
-            except zipfile.BadZipFile as error:
-                missing.append(Missing(name, f"damaged in its archive ({error})"))
+            content = _picture(name, read)
+            if isinstance(content, Missing):
+                missing.append(content)
+            else:
+                archive.writestr(_member(name), content)
     return missing
+
+
+def _picture(name: str, read: Callable[[str], bytes]) -> bytes | Missing:
+    try:
+        content = read(name)
+    except (KeyError, FileNotFoundError):
+        return Missing(name, "there is no such file")
+    except CapflowError as error:
+        return Missing(name, str(error))
+    except OSError as error:
+        return Missing(name, f"cannot be read ({error.strerror})")
+    fault = picture_fault(content)
+    return Missing(name, fault) if fault else content
 
 
 def _member(name: str) -> zipfile.ZipInfo:
@@ -55,54 +63,69 @@ def _member(name: str) -> zipfile.ZipInfo:
     return member
 
 
-def picture_fault(content: bytes) -> str | None:
-    """Why ``content`` cannot be a picture, judged by its header; None when it can be one."""
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a ZIP whose directory is sound and breaks no rule of :mod:`capflow.data.zipcheck`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            Image.open(io.BytesIO(content)).close()
-    except UnidentifiedImageError:
-        return "not a picture"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return f"not a sound picture: {' '.join(str(error).split())}"
-    return None
+        archive = zipfile.ZipFile(path)
+    except zipcheck.UNSOUND as error:
+        raise CapflowError(f"{path}: not a sound ZIP archive ({error}); fetch or make it again.") from None
+    with archive:
+        if reason := zipcheck.refusal(archive):
+            raise CapflowError(f"{path}: refused, because {reason}; take the archive from another place.")
+        yield archive
+
+
+def _content(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except zipcheck.UNSOUND as error:
+        raise CapflowError(
+            f"{path}: member {name} is damaged ({error}); fetch or make the archive again."
+        ) from None
 
 
 def zip_fault(path: Path) -> str | None:
     """Why a file is no sound ZIP (directory and every checksum); None when it is one."""
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+            if reason := zipcheck.refusal(archive):
+                return f"refused, because {reason}"
+            return next(filter(None, (_damage(archive, name) for name in archive.namelist())), None)
+    except zipcheck.UNSOUND as error:
         return f"not a sound ZIP archive: {error}"
-    return f"not a sound ZIP archive: member {damaged} is damaged" if damaged else None
+
+
+def _damage(archive: zipfile.ZipFile, name: str) -> str | None:
+    try:
+        with archive.open(name) as member:
+            while member.read(_PIECE):
+                pass
+    except zipcheck.UNSOUND as error:
+        return f"not a sound ZIP archive: member {name} is damaged ({error})"
+    return None
 
 
 def read_member(path: Path, name: str) -> bytes | None:
     """One member of a ZIP, or None when the archive has no such member.
 
     Raises:
-        CapflowError: the file is not a ZIP or the member is damaged.
+        CapflowError: not a ZIP, a dangerous one, or the member is damaged.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(name) if name in archive.namelist() else None
-    except (zipfile.BadZipFile, OSError) as error:
-        raise CapflowError(f"{path}: cannot be read ({error}); remove it to have it fetched again.") from None
+    with _opened(path) as archive:
+        return _content(path, archive, name) if name in archive.namelist() else None
 
 
 @contextmanager
 def pictures_in(path: Path) -> Iterator[Mapping[str, Callable[[], bytes]]]:
     """Open a ZIP and give each member's content by its file name, whatever folder it lies in.
 
+    The bytes are read when they are asked for, which raises CapflowError where a member is damaged.
+
     Raises:
-        CapflowError: not a ZIP, or two members have the same file name.
+        CapflowError: not a ZIP, a dangerous one, or two members have the same file name.
     """
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise CapflowError(f"{path}: not a sound ZIP archive ({error}); fetch or make it again.") from None
-    with archive:
+    with _opened(path) as archive:
         members: dict[str, str] = {}
         for member in archive.namelist():
             name = PurePosixPath(member).name
@@ -113,7 +136,7 @@ def pictures_in(path: Path) -> Iterator[Mapping[str, Callable[[], bytes]]]:
                     f"{path}: {members[name]} and {member} have the same file name; remove one of them."
                 )
             members[name] = member
-        yield {name: partial(archive.read, member) for name, member in members.items()}
+        yield {name: partial(_content, path, archive, member) for name, member in members.items()}
 
 
 def absent_from(path: Path, names: Iterable[str]) -> list[Missing]:

@@ -7,20 +7,22 @@ from pydantic import BaseModel
 from capflow import project
 from capflow.data.sources import Source
 from capflow.data.sources.coco import CocoSource, CocoSpec
-from capflow.data.sources.flickr8k import Flickr8kSource, Flickr8kSpec
+from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource
+from capflow.data.sources.flickr30k import FLICKR30K, Flickr30kSpec
 from capflow.data.sources.folder import FolderSource, FolderSpec
 from capflow.data.sources.photos import PhotoSpec
 from capflow.data.sources.scenes import ScenesSource, ScenesSpec
 from capflow.errors import CapflowError
 from capflow.params import load_yaml
 
-DatasetSpec = ScenesSpec | CocoSpec | Flickr8kSpec | FolderSpec
-Kind = Literal["scenes", "coco", "flickr8k", "folder"]
+DatasetSpec = ScenesSpec | CocoSpec | Flickr8kSpec | Flickr30kSpec | FolderSpec
+Kind = Literal["scenes", "coco", "flickr8k", "flickr30k", "folder"]
 
 _SPECS: dict[Kind, type[DatasetSpec]] = {
     "scenes": ScenesSpec,
     "coco": CocoSpec,
     "flickr8k": Flickr8kSpec,
+    "flickr30k": Flickr30kSpec,
     "folder": FolderSpec,
 }
 
@@ -55,9 +57,11 @@ def open_source(name: str) -> Source:
         case ScenesSpec():
             return ScenesSource(spec)
         case CocoSpec():
-            return CocoSource(spec)
+            return CocoSource(spec, home)
         case Flickr8kSpec():
-            return Flickr8kSource(spec, home)
+            return FlickrSource(spec, home)
+        case Flickr30kSpec():
+            return FlickrSource(spec, home, FLICKR30K)
         case FolderSpec():
             return FolderSource(spec, home)
 

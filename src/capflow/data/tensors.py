@@ -1,7 +1,6 @@
 """Pictures as one memory map of pixels for each split, so that no epoch decodes a JPEG again."""
 
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -83,7 +82,7 @@ def _fill(
         name = images[row]["file_name"]
         try:
             pixels[row] = resize(decode(pictures[name](), name), size, fit).numpy()
-        except (CapflowError, zipfile.BadZipFile) as error:
+        except CapflowError as error:
             return Unreadable(name, str(error))
         return None
 

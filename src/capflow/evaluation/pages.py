@@ -16,7 +16,8 @@ from capflow.data.scenes.world import scene_of
 from capflow.errors import CapflowError
 from capflow.evaluation.gallery import Choice, Example, choose_examples, sample, thumbnail
 from capflow.evaluation.report import Report, build_report
-from capflow.evaluation.scores import Scores, read_results
+from capflow.evaluation.results import read_results
+from capflow.evaluation.scores import Scores
 from capflow.files import read_json, write_text
 from capflow.params import Params, Split
 

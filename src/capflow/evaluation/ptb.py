@@ -12,6 +12,7 @@ from pycocoevalcap.tokenizer.ptbtokenizer import PUNCTUATIONS, STANFORD_CORENLP_
 
 from capflow.errors import CapflowError
 from capflow.evaluation import java
+from capflow.text.clean import unbroken
 
 _DROPPED = frozenset(PUNCTUATIONS)
 
@@ -28,13 +29,8 @@ def tokenise(captions: Mapping[int, Sequence[str]]) -> dict[int, list[str]]:
     Raises:
         CapflowError: Java cannot be run.
     """
-    lines = iter(_run([_one_line(caption) for texts in captions.values() for caption in texts]))
+    lines = iter(_run([unbroken(caption) for texts in captions.values() for caption in texts]))
     return {image: [_words(next(lines)) for _ in texts] for image, texts in captions.items()}
-
-
-def _one_line(caption: str) -> str:
-    """The caption without a line separator; Java's are among those that Python knows."""
-    return " ".join(caption.splitlines())
 
 
 def _words(line: str) -> str:

@@ -13,19 +13,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from typing import Any, NoReturn
 
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.spice.spice import Spice
 
-from capflow.data import annotations
 from capflow.errors import CapflowError
 from capflow.evaluation import ptb
 from capflow.evaluation.meteor import meteor
-from capflow.files import read_json
 
 BLEU = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4")
 NAMES = (*BLEU, "METEOR", "ROUGE_L", "CIDEr", "SPICE")
@@ -156,45 +152,3 @@ def _spice(truths: Tokens, captions: Tokens) -> Result:
     except (OSError, ValueError, subprocess.SubprocessError, zipfile.BadZipFile) as error:
         raise CapflowError(f"SPICE does not run: {error}") from None
     return total, [row["All"]["f"] for row in rows]
-
-
-def read_references(path: Path) -> dict[int, list[str]]:
-    """The captions of each picture by image id, from COCO captions JSON.
-
-    Raises:
-        CapflowError: names the file and the first record that is wrong.
-    """
-    return annotations.read(path).captions_of()
-
-
-def read_results(path: Path) -> dict[int, str]:
-    """The caption of each picture by image id, from COCO results JSON.
-
-    Raises:
-        CapflowError: names the file and the first record that is wrong.
-    """
-    records = read_json(path)
-    if not isinstance(records, list):
-        raise CapflowError(f"{path}: not COCO results JSON (a list of `image_id` and `caption`).")
-    captions: dict[int, str] = {}
-    for index, record in enumerate(records):
-        image, caption = _result(record, f"{path}: [{index}]")
-        if image in captions:
-            _fail(f"{path}: [{index}]", f"`image_id` {image} has a caption already")
-        captions[image] = caption
-    return captions
-
-
-def _result(record: Any, origin: str) -> tuple[int, str]:
-    if not isinstance(record, dict):
-        _fail(origin, f"it is {record!r}, not a mapping")
-    image, caption = record.get("image_id"), record.get("caption")
-    if not isinstance(image, int) or isinstance(image, bool):
-        _fail(origin, f"`image_id` is {image!r}, not a whole number")
-    if not isinstance(caption, str):
-        _fail(origin, f"`caption` is {caption!r}, not a text")
-    return image, caption
-
-
-def _fail(origin: str, problem: str) -> NoReturn:
-    raise CapflowError(f"{origin}: {problem}; correct or remove this record.")

@@ -5,8 +5,10 @@ prepare a picture) and ``vocab.json``; nothing else is needed to caption a photo
 """
 
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -31,28 +33,25 @@ class CaptionerConfig(Section):
     encoder: EncoderParams
     decoder: DecoderParams
     tensors: TensorParams
-    crop: int
-    words: int
+    crop: Annotated[int, Field(ge=0, le=1024)]
+    words: Annotated[int, Field(ge=5, lt=2**31)]
 
 
 class Captioner(nn.Module):
     """Pixels to features to words."""
 
     def __init__(self, config: CaptionerConfig) -> None:
-        """Build both networks with random weights."""
+        """Build both networks with random weights.
+
+        Raises:
+            CapflowError: the encoder cannot see pictures of the size that the decoder is to be built for.
+        """
         super().__init__()
         self.config = config
         self.encoder = Encoder(config.encoder)
-        shape = Shape(self._cells(), self.encoder.channels, config.words)
+        side = config.crop or config.tensors.size
+        shape = Shape(self.encoder.cells(side), self.encoder.channels, config.words)
         self.decoder: Decoder = DECODERS[config.decoder.name](config.decoder, shape)
-
-    def _cells(self) -> int:
-        side = self.config.crop or self.config.tensors.size
-        training = self.encoder.training
-        with torch.no_grad():
-            features = self.encoder.eval()(torch.zeros(1, side, side, 3, dtype=torch.uint8))
-        self.encoder.train(training)
-        return int(features.shape[1])
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Features, float [N, cells, channels], of the centres of pictures, uint8 [N, size, size, 3]."""

@@ -39,6 +39,7 @@ class Encoder(nn.Module):
             CapflowError: torchvision has no classifier of that name.
         """
         super().__init__()
+        self.name = params.name
         self.pooled = params.features == "pooled"
         self.trainable = params.trainable
         self.backbone: nn.Module
@@ -54,6 +55,25 @@ class Encoder(nn.Module):
     def train(self, mode: bool = True) -> "Encoder":
         """A frozen encoder stays in evaluation mode: its batch norms must not learn either."""
         return super().train(mode and self.trainable)
+
+    @torch.no_grad()
+    def cells(self, side: int) -> int:
+        """How many vectors it gives for a picture of ``side`` x ``side`` pixels.
+
+        Raises:
+            CapflowError: it cannot see pictures of that size.
+        """
+        training = self.training
+        self.eval()
+        try:
+            return int(self(torch.zeros(1, side, side, 3, dtype=torch.uint8)).shape[1])
+        except (RuntimeError, AssertionError):  # vision transformers take one size only, and assert it
+            raise CapflowError(
+                f"params.yaml: the encoder {self.name} cannot see pictures of {side} x {side} pixels; "
+                "change `tensors.size` (or `train.augment.crop`); most classifiers were made for 224."
+            ) from None
+        finally:
+            self.train(training)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Encode pictures.
@@ -85,8 +105,11 @@ def classifier(name: str) -> nn.Module:
         raise CapflowError(
             f"params.yaml: `encoder.name` is {name!r}, which torchvision does not have; {hint}"
         )
-    # These two have auxiliary outputs, and an initialisation that takes minutes, unless told otherwise.
-    options = {"aux_logits": False, "init_weights": False} if name in {"googlenet", "inception_v3"} else {}
+    options = {}
+    if name in {"googlenet", "inception_v3"}:
+        # These two have auxiliary outputs, an initialisation that takes minutes, and published weights
+        # that want other values of pixels than all the others, unless told otherwise.
+        options = {"aux_logits": False, "init_weights": False, "transform_input": True}
     return cast("nn.Module", models.get_model(name, weights=None, **options))
 
 

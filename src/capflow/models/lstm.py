@@ -54,15 +54,14 @@ class LSTMDecoder(Decoder):
         )
         self.dropout = nn.Dropout(params.dropout)
         self.vocabulary = nn.Linear(params.hidden, shape.words)
-        self._initialise()
+        self._open_forget_gates()
 
-    def _initialise(self) -> None:
-        """Small word vectors, and forget gates that start open.
+    def _open_forget_gates(self) -> None:
+        """Start with open forget gates, which remember (Jozefowicz et al., ICML 2015).
 
-        The picture is read first and must be remembered to the last word; with PyTorch's gates,
-        half open, little of it is left after ten words (Jozefowicz et al., ICML 2015).
+        A picture that is read first must be remembered to the last word; with PyTorch's gates, half
+        open, little of it is left after ten words.
         """
-        nn.init.normal_(self.embed.weight, std=0.1)
         for name, bias in self.lstm.named_parameters():
             if name.startswith("bias"):
                 # The gates lie one after another: input, forget, cell, output.

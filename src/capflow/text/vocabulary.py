@@ -74,19 +74,6 @@ class Vocabulary:
         return json.dumps(content, ensure_ascii=False, indent=0) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "Vocabulary":
-        """The inverse of :meth:`to_json`.
-
-        Raises:
-            CapflowError: the text is not a vocabulary.
-        """
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise CapflowError(f"vocab.json: not valid JSON ({error}); make it again.") from None
-        return _parse(content, "vocab.json")
-
-    @classmethod
     def read(cls, path: Path) -> "Vocabulary":
         """Read a vocabulary.
 
@@ -96,7 +83,7 @@ class Vocabulary:
         return _parse(read_json(path), path)
 
 
-def _parse(content: Any, origin: Path | str) -> Vocabulary:
+def _parse(content: Any, origin: Path) -> Vocabulary:
     if not isinstance(content, dict) or content.keys() != {"punctuation", "words"}:
         _fail(origin, "not a mapping with exactly the keys `punctuation` and `words`")
     punctuation, words = content["punctuation"], content["words"]
@@ -114,5 +101,5 @@ def _parse(content: Any, origin: Path | str) -> Vocabulary:
     return Vocabulary(tuple(words), punctuation)
 
 
-def _fail(origin: Path | str, problem: str) -> NoReturn:
+def _fail(origin: Path, problem: str) -> NoReturn:
     raise CapflowError(f"{origin}: {problem}; run `dvc repro` to make the vocabulary again.")

@@ -143,9 +143,8 @@ class Trainer:
         self.model.train()
         losses: list[Tensor] = []
         steps = len(self.train.batches)
-        for batch in tqdm(
-            self.train.batches.epoch(epoch), f"epoch {epoch}", steps, unit="step", disable=None, leave=False
-        ):
+        bar = tqdm(self.train.batches.epoch(epoch), f"epoch {epoch}", steps, disable=None, leave=False)
+        for batch in bar:
             lr = self.params.lr * self.schedule.factor(self.step)
             losses.append(self._update(batch, lr))
             self.step += 1
@@ -153,6 +152,7 @@ class Trainer:
                 values = {"train_loss": self._finite(losses[-1]), "lr": lr}
                 self.history.steps.append({"step": self.step, **values})
                 self.recorder.log(values, self.step)
+                bar.set_postfix_str(f"loss {values['train_loss']:.3f}", refresh=False)
         return self._finite(torch.stack(losses).mean())
 
     def _update(self, batch: Batch, lr: float) -> Tensor:

@@ -33,7 +33,8 @@ class Schedule:
             case "step":
                 return float(self._params.factor ** (step // self._steps_per_epoch // self._params.every))
             case "cosine":
-                progress = (step - self._warmup) / max(1, self._total - self._warmup)
+                # Epochs may differ by a batch, so that a run may be a few steps longer than foreseen.
+                progress = min(1.0, (step - self._warmup) / max(1, self._total - self._warmup))
                 return 0.5 * (1 + math.cos(math.pi * progress))
             case "plateau":
                 return float(self._params.factor**self._reductions)

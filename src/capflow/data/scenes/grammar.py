@@ -80,7 +80,7 @@ _RELATIONS: dict[Relation, tuple[str, ...]] = {
     "above": ("above", "above", "over"),
     "below": ("below", "below", "under", "beneath"),
 }
-_KINDS: tuple[Kind, ...] = ("related",) * 5 + ("together",) * 2 + ("alone",) * 3
+_KINDS: tuple[Kind, ...] = ("related",) * 7 + ("together",) * 2 + ("alone",)
 _SIZE_IS_SAID = (True, True, False)
 
 

@@ -3,23 +3,27 @@
 X. Chen et al., "Microsoft COCO Captions: Data Collection and Evaluation Server" (arXiv:1504.00325).
 """
 
-import json
+import hashlib
 import logging
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from capflow import project
 from capflow.data import annotations as coco_json
 from capflow.data import archives
+from capflow.data.addresses import foreign_fault
 from capflow.data.annotations import Annotations, ImageRecord
-from capflow.data.download import Request, fetch
+from capflow.data.download import fetch
+from capflow.data.headers import picture_fault
+from capflow.data.request import Request
 from capflow.data.sources import Missing, karpathy
 from capflow.data.sources.photos import PhotoSpec
-from capflow.data.sources.remote import Address, PlainPath, Remote, RemoteFile
+from capflow.data.sources.remote import Address, Host, PlainPath, Remote, RemoteFile
 from capflow.errors import CapflowError
+from capflow.files import parse_json
 from capflow.params import SPLITS, Count, Section, Split
 
 logger = logging.getLogger(__name__)
@@ -27,6 +31,10 @@ logger = logging.getLogger(__name__)
 
 # An address has to end in the plain name of a file, which it gets in the store.
 PathOrAddress = Annotated[str, Field(pattern=r"^([^:]+|https?://[^\s?#]+/\w[\w.-]*)$")]
+# The key of `info` in which annotations say which file they were read from. A picture that came with
+# another one is asked for again, because a mirror may have become another data set.
+_EDITION = "sha256"
+_PICTURE_CAP = 128 << 20  # bytes; COCO's largest has less than one megabyte
 
 
 class CocoSplit(Section):
@@ -38,30 +46,34 @@ class CocoSplit(Section):
     zip: RemoteFile
 
 
+class Mirror(Section):
+    """Another server with Karpathy's split, in one file or several; it may redirect to ``hosts``."""
+
+    base: Address
+    files: Annotated[tuple[RemoteFile, ...], Field(min_length=1)]
+    hosts: tuple[Host, ...] = ()
+
+
 class CocoSpec(PhotoSpec):
     """dataset.yaml of COCO 2014 and 2017: where COCO is, and which part of it is used."""
 
     kind: Literal["coco"]
     split: Literal["official", "karpathy"]
     karpathy: PathOrAddress | None
+    karpathy_mirrors: tuple[Mirror, ...]
     base: Address
     mirror: Address | None
+    hosts: tuple[Host, ...]
     archives: tuple[RemoteFile, ...]
     splits: Annotated[dict[Split, CocoSplit], Field(min_length=len(SPLITS))]
-
-    @model_validator(mode="after")
-    def _karpathy_is_named(self) -> "CocoSpec":
-        if self.split == "karpathy" and self.karpathy is None:
-            raise ValueError(f"`split: karpathy` needs `karpathy`, a path or an address of {karpathy.FILE}")
-        return self
 
 
 class CocoSource:
     """COCO's training and validation splits with captions, and its test split without."""
 
-    def __init__(self, spec: CocoSpec) -> None:
-        self._spec = spec
-        self._remote = Remote(spec.mirror or spec.base, mirror=spec.mirror is not None)
+    def __init__(self, spec: CocoSpec, home: Path) -> None:
+        self._spec, self._home = spec, home
+        self._remote = Remote(spec.mirror or spec.base, mirror=spec.mirror is not None, hosts=spec.hosts)
 
     def annotations(self) -> dict[Split, Annotations]:
         """COCO's own splits or Karpathy's, as chosen.
@@ -72,35 +84,56 @@ class CocoSource:
         if self._spec.split == "official":
             splits = {split: self._official(split) for split in SPLITS}
         else:
-            path = self._karpathy_file()
+            paths = self._karpathy_files()
             known = [self._official("train"), self._official("val")]
-            splits = karpathy.resplit(known, karpathy.read(path), path)
+            splits = karpathy.resplit(known, karpathy.read(paths), paths[0])
         return {split: self._spec.choose(part) for split, part in splits.items()}
 
     def pack(self, split: Split, annotations: Annotations, target: Path) -> list[Missing]:
-        """The official archive as it is for a whole split, else one packed from single pictures.
+        """Pack the pictures of one split.
+
+        A whole split comes from the official archives, as it is where there is one for it; a part of
+        a split from single pictures.
 
         Raises:
             CapflowError: the official archive cannot be had or is not what it should be.
         """
         names = [image["file_name"] for image in annotations.images]
-        official = self._spec.splits[split]
-        if self._spec.split == "official" and len(names) == official.images:
-            whole = self._remote.get(official.zip)
-            if whole is not None:
-                archives.link_or_copy(whole, target)
-                return archives.absent_from(whole, names)
-        return self._pack_singly(split, annotations.images, target)
+        found = [path for file in self._archives_of(split, len(names)) if (path := self._remote.get(file))]
+        if self._spec.split == "official" and found:
+            archives.link_or_copy(found[0], target)
+            return archives.absent_from(found[0], names)
+        if len(found) == 2:
+            with archives.pictures_in(found[0]) as train, archives.pictures_in(found[1]) as val:
+                held = {**train, **val}
+                return archives.pack(target, names, lambda name: held[name]())
+        return self._pack_singly(split, annotations, target)
 
-    def _pack_singly(self, split: Split, images: list[ImageRecord], target: Path) -> list[Missing]:
-        places = {image["file_name"]: _place(image) for image in images}
+    def _archives_of(self, split: Split, pictures: int) -> tuple[RemoteFile, ...]:
+        """The official archives that hold a whole split; none for a part of it."""
+        official = self._spec.splits
+        if self._spec.split == "official":
+            return (official[split].zip,) if pictures == official[split].images else ()
+        return (official["train"].zip, official["val"].zip) if pictures == karpathy.COUNTS[split] else ()
+
+    def _pack_singly(self, split: Split, annotations: Annotations, target: Path) -> list[Missing]:
+        places = {image["file_name"]: self._place(image) for image in annotations.images}
         requests = [
-            Request(f"{self._remote.base}/{quote(place)}", self._remote.store / place, _fault)
+            Request(
+                f"{self._remote.base}/{quote(place)}",
+                self._remote.store / place,
+                _fault,
+                cap=_PICTURE_CAP,
+                edition=annotations.info.get(_EDITION, ""),
+                hosts=self._remote.hosts,
+            )
             for place in places.values()
         ]
         reasons = {failure.request.target.name: failure.reason for failure in fetch(requests, split)}
-        missing = archives.pack(target, names=places, read=lambda name: self._read(places[name]))
-        return [Missing(name, reasons.get(name, reason)) for name, reason in missing]
+        wanted = [name for name in places if name not in reasons]
+        missing = archives.pack(target, wanted, lambda name: self._read(places[name]))
+        reasons |= dict(missing)
+        return [Missing(name, reasons[name]) for name in places if name in reasons]
 
     def _read(self, place: str) -> bytes:
         return (self._remote.store / place).read_bytes()
@@ -117,10 +150,8 @@ class CocoSource:
                 "correct `mirror` or `base` of the data set."
             )
         content, origin = found
-        try:
-            part = coco_json.parse(json.loads(content), origin)
-        except ValueError as error:
-            raise CapflowError(f"{origin}: not valid JSON ({error}); remove it to fetch it again.") from None
+        part = coco_json.parse(parse_json(content, origin), origin)
+        part.info[_EDITION] = hashlib.sha256(content).hexdigest()
         for image in part.images:
             image.setdefault("coco_url", f"{self._spec.base}/{folder}/{image['file_name']}")
         return part
@@ -135,27 +166,56 @@ class CocoSource:
         path = self._remote.get(file)
         return (path.read_bytes(), str(path)) if path else None
 
-    def _karpathy_file(self) -> Path:
-        named = self._spec.karpathy or ""
-        if "://" not in named:
-            return project.root() / named
-        base, _, name = named.rpartition("/")
-        path = Remote(base, mirror=True).get(RemoteFile(path=name))
-        if path is None:
-            raise CapflowError(f"{named}: the server has no such file; correct `karpathy` of the data set.")
-        return path
+    def _karpathy_files(self) -> list[Path]:
+        """Karpathy's split: the file that is named, else one beside dataset.yaml, else from a mirror.
 
-
-def _place(image: ImageRecord) -> str:
-    """Where a picture is below the base address: the last folder of its ``coco_url``, and its name."""
-    folder = PurePosixPath(urlsplit(image["coco_url"]).path).parent.name
-    if not folder.isidentifier():
+        Raises:
+            CapflowError: none of them is there.
+        """
+        named, local = self._spec.karpathy, project.root() / self._home / karpathy.FILE
+        if named and "://" not in named:
+            return [project.root() / named]
+        if not named and local.exists():
+            return [local]
+        mirrors = self._spec.karpathy_mirrors
+        if named:
+            base, _, name = named.rpartition("/")
+            mirrors = (Mirror(base=base, files=(RemoteFile(path=name),), hosts=self._spec.hosts),)
+        tried = []
+        for mirror in mirrors:
+            try:
+                return _from_mirror(mirror)
+            except CapflowError as error:
+                tried.append(str(error))
+                logger.warning("Karpathy's split: %s", error)
         raise CapflowError(
-            f"picture {image['id']}: `coco_url` {image['coco_url']!r} names no folder of COCO; "
-            "correct the annotations."
+            f"{local}: Karpathy's split is neither there nor to be had ({' '.join(tried)}); "
+            f"put {karpathy.FILE} there, or name one with `karpathy` of the data set."
         )
-    return f"{folder}/{image['file_name']}"
+
+    def _place(self, image: ImageRecord) -> str:
+        """Where a picture is below the base address: the last folder of its ``coco_url``, and its name.
+
+        Nothing else of ``coco_url`` is used, and one that leads into a private network is refused.
+        """
+        url = image["coco_url"]
+        folder = PurePosixPath(urlsplit(url).path).parent.name
+        known = {split.folder for split in self._spec.splits.values()}
+        fault = foreign_fault(url, self._remote.base)
+        if folder not in known:
+            fault = fault or f"{url} is in no folder of COCO"
+        if fault:
+            raise CapflowError(f"picture {image['id']}: `coco_url`: {fault}; correct the annotations.")
+        return f"{folder}/{image['file_name']}"
+
+
+def _from_mirror(mirror: Mirror) -> list[Path]:
+    remote = Remote(mirror.base, mirror=True, hosts=mirror.hosts)
+    paths = [remote.get(file) for file in mirror.files]
+    if found := [path for path in paths if path is not None]:
+        return found
+    raise CapflowError(f"{mirror.base}: the server has no {mirror.files[0].path}.")
 
 
 def _fault(path: Path) -> str | None:
-    return archives.picture_fault(path.read_bytes())
+    return picture_fault(path.read_bytes())

@@ -104,9 +104,9 @@ class FolderSource:
         for row in rows:
             name = _flat(row.image)
             bare = by_bare_name.get(row.image, [])
-            if not is_file_name(name) or name.startswith(".."):
+            if not is_file_name(name):
                 raise CapflowError(
-                    f"{row.place}: {row.image!r} is no path below {self._root}; correct the line."
+                    f"{row.place}: {name} is too long for the name of a file; move the photograph up."
                 )
             if name not in self._photographs and len(bare) > 1:
                 raise CapflowError(

@@ -1,15 +1,17 @@
 """What all sources of photographs share: the keys of their dataset.yaml and tables of captions."""
 
 import csv
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from capflow.data.annotations import Annotations
+from capflow.data.annotations import Annotations, is_file_name
 from capflow.errors import CapflowError
 from capflow.params import Count, Section
+from capflow.text.clean import one_line
 
 
 class PhotoSpec(Section):
@@ -51,6 +53,8 @@ def read_table(path: Path) -> list[Row]:
             return list(_rows(path, stream))
     except FileNotFoundError:
         raise CapflowError(f"{path}: there is no such file; it should hold the captions.") from None
+    except OSError as error:
+        raise CapflowError(f"{path}: cannot be read ({error.strerror}); it should be a table.") from None
     except (csv.Error, UnicodeDecodeError) as error:
         raise CapflowError(f"{path}: not a CSV in UTF-8 ({error}); save it as one.") from None
 
@@ -60,7 +64,8 @@ def _rows(path: Path, stream: Iterator[str]) -> Iterator[Row]:
     header = [name.strip() for name in next(reader, [])]
     if header not in (["image", "caption"], ["image", "caption", "split"]):
         raise CapflowError(
-            f"{path}: the first line is {header}; it should be image,caption or image,caption,split."
+            f"{path}: the first line is {reprlib.repr(header)}; "
+            "it should be image,caption or image,caption,split."
         )
     for cells in reader:
         place = f"{path}:{reader.line_num}"
@@ -69,16 +74,23 @@ def _rows(path: Path, stream: Iterator[str]) -> Iterator[Row]:
         if len(header) == 2:
             cells[1:] = [",".join(cells[1:])]
         if len(cells) != len(header) or not cells[0].strip():
-            raise CapflowError(f"{place}: {cells} is not a row of {','.join(header)}; correct the line.")
+            raise CapflowError(
+                f"{place}: {reprlib.repr(cells)} is not a row of {','.join(header)}; correct the line."
+            )
         yield checked(Row(cells[0].strip(), cells[1], cells[2].strip() if len(header) == 3 else "", place))
 
 
 def checked(row: Row) -> Row:
-    """The row itself, if it holds a caption.
+    """The row itself, if it names a picture and holds a caption.
 
     Raises:
-        CapflowError: the caption is blank.
+        CapflowError: the picture is no path below a folder, or the caption is blank.
     """
-    if not row.caption.strip():
+    if not all(map(is_file_name, row.image.removeprefix("./").split("/"))):
+        raise CapflowError(
+            f"{row.place}: {reprlib.repr(row.image)} is no path below the folder of the pictures; "
+            "correct the line."
+        )
+    if not one_line(row.caption):
         raise CapflowError(f"{row.place}: the caption of {row.image} is empty; write one or remove the line.")
     return row

@@ -1,11 +1,14 @@
 """Files of a catalogue on a server, or on a mirror that may hold a smaller version of them.
 
-What is fetched stays in the store, below the name of its server, and is not fetched again.
+What is fetched stays in the store, below the name of its server. What the catalogue describes by a
+digest is not asked for again. A mirror's own files may change under the same name: the server is
+asked whether they have, and is believed to be as it was when it does not answer.
 """
 
 import json
 import logging
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +16,8 @@ from pydantic import AfterValidator, Field
 
 from capflow import project
 from capflow.data import archives
-from capflow.data.download import Request, fetch
+from capflow.data.download import fetch
+from capflow.data.request import Request
 from capflow.errors import CapflowError
 from capflow.files import digest
 from capflow.params import Count, Section
@@ -21,7 +25,11 @@ from capflow.params import Count, Section
 logger = logging.getLogger(__name__)
 
 Address = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$"), AfterValidator(lambda url: url.rstrip("/"))]
+Host = Annotated[str, Field(pattern=r"^[\w.-]+(:\d+)?$")]
 PlainPath = Annotated[str, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")]
+
+# The most that files may have where the catalogue does not say, in bytes.
+_ZIP_CAP, _JSON_CAP = 64 << 30, 1 << 30
 
 
 class RemoteFile(Section):
@@ -40,13 +48,15 @@ class Remote:
         mirror: whether it is somebody's mirror. There a file of another size than the catalogue's
             is taken for a smaller version and needs to be sound only; a file of the same size
             must have the same digest. COCO's own server must have the catalogue's files exactly.
+        hosts: the hosts that the server may redirect to.
     """
 
-    def __init__(self, base: str, *, mirror: bool) -> None:
+    def __init__(self, base: str, *, mirror: bool, hosts: Iterable[str] = ()) -> None:
         self.base = base
+        self.hosts = frozenset(hosts)
         self._mirror = mirror
         self._known: dict[str, Path | None] = {}
-        self.store = project.store() / "downloads" / re.sub(r"[^\w.-]+", "_", base.partition("://")[2])
+        self.store = project.downloads() / re.sub(r"[^\w.-]+", "_", base.partition("://")[2])
 
     def get(self, file: RemoteFile) -> Path | None:
         """The place of a file in the store, fetched if need be; None when the server has no such file.
@@ -60,27 +70,45 @@ class Remote:
 
     def _fetch(self, file: RemoteFile) -> Path | None:
         path = self.store / file.path
-        request = Request(f"{self.base}/{file.path}", path, lambda came: self._fault(came, file))
+        request = Request(
+            f"{self.base}/{file.path}",
+            path,
+            lambda came: self._fault(came, file),
+            cap=_ZIP_CAP if path.suffix == ".zip" else _JSON_CAP,
+            size=None if self._mirror else file.size,
+            edition=self._edition(path, file),
+            hosts=self.hosts,
+        )
         for failure in fetch([request], path.name):
             if failure.absent:
                 return None
-            raise CapflowError(
-                f"{request.url}: {failure.reason}; check the network and `mirror` of the data set, "
-                "then run again."
-            )
+            if not path.exists() or self._fault(path, file):
+                raise CapflowError(
+                    f"{request.url}: {failure.reason}; check the network and `mirror` of the data set, "
+                    "then run again."
+                )
+            logger.warning("%s: %s; what it sent before is used", request.url, failure.reason)
         size = path.stat().st_size
         if file.size not in (None, size):
             logger.warning("%s: the mirror's own file (%d bytes), not the catalogue's", path, size)
         return path
 
+    def _edition(self, path: Path, file: RemoteFile) -> str | None:
+        """The digest that the catalogue has; without one a mirror is asked each time (None)."""
+        if file.md5 and not (path.exists() and self._is_another(path, file)):
+            return file.md5
+        return None if self._mirror else ""
+
+    def _is_another(self, path: Path, file: RemoteFile) -> bool:
+        """Whether it is a mirror's own version of a file."""
+        return self._mirror and file.size not in (None, path.stat().st_size)
+
     def _fault(self, path: Path, file: RemoteFile) -> str | None:
         size = path.stat().st_size
-        if self._mirror and size != file.size:
+        if file.md5 is None or self._is_another(path, file):
             return _unsound(path, file)
         if file.size not in (None, size):
             return f"{size:,} bytes came instead of {file.size:,}"
-        if file.md5 is None:
-            return _unsound(path, file)
         md5 = digest(path, "md5")
         return None if md5 == file.md5 else f"its MD5 is {md5} instead of {file.md5}"
 
@@ -90,6 +118,6 @@ def _unsound(path: Path, file: RemoteFile) -> str | None:
         return archives.zip_fault(path)
     try:
         json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"not valid JSON ({error})"
     return None

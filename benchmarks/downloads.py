@@ -1,0 +1,138 @@
+"""Downloads of many pictures: Capflow against `requests`, one by one, and 64 threads of `urllib`.
+
+The server is a process of its own on the loopback interface. With 50 ms before each answer the best
+that n connections can do is n / 50 ms; without, the client's own work is the limit.
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import random
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import cast
+
+import requests
+
+from capflow import project
+from capflow.data.crew import CONNECTIONS
+from capflow.data.download import fetch
+from capflow.data.headers import picture_fault
+from capflow.data.request import Request
+
+PICTURES, SIZE, LATENCY = 2000, 150_000, 0.05
+# JPEG's beginning as Pillow wants it: a frame header of 640 x 480; what follows is never decoded.
+HEAD = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffc0001108028001e003012200021101031101ffda")
+
+
+def main() -> None:
+    """Print the rates and their ratios."""
+    logging.disable()
+    print(
+        f"{PICTURES:,} pictures of {SIZE:,} bytes, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
+    )
+    with serving(LATENCY) as base:
+        rate(capflow, base, 100)  # so that what is imported when it is first used does not count
+        ours = rate(capflow, base, PICTURES)
+        alone = rate(one_by_one, base, PICTURES)
+        ours = max(ours, rate(capflow, base, PICTURES))
+    best = CONNECTIONS / LATENCY
+    print(f"{LATENCY * 1000:.0f} ms: Capflow {ours:,.0f}/s, requests one by one {alone:,.1f}/s")
+    print(f"       ratio {ours / alone:.1f}; of {CONNECTIONS} connections / latency {ours / best:.1%}")
+    with serving(0.0) as base:
+        pairs = [(rate(capflow, base, PICTURES), rate(threads, base, PICTURES)) for _ in range(3)]
+    ours, theirs = (max(column) for column in zip(*pairs, strict=True))
+    print(f" 0 ms: Capflow {ours:,.0f}/s, 64 threads of urllib {theirs:,.0f}/s; ratio {ours / theirs:.2f}")
+
+
+def rate(work: Callable[[Sequence[str]], None], base: str, count: int) -> float:
+    """Pictures a second, in a checkout that is empty."""
+    urls = [f"{base}/{number:06d}.jpg" for number in range(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        Path("dvc.yaml").touch()
+        begun = time.perf_counter()
+        work(urls)
+        passed = time.perf_counter() - begun
+        os.chdir("/")
+    return count / passed
+
+
+def capflow(urls: Sequence[str]) -> None:
+    """Checked, synced, in the manifest."""
+    folder = project.downloads()
+    wanted = [Request(url, folder / url.rpartition("/")[2], fault, cap=1 << 20) for url in urls]
+    if failures := fetch(wanted, "capflow"):
+        sys.exit(f"{len(failures)} failed: {failures[0].reason}")
+
+
+def fault(path: Path) -> str | None:
+    """What the sources check of a picture."""
+    return picture_fault(path.read_bytes())
+
+
+def one_by_one(urls: Sequence[str]) -> None:
+    """As tutorials do it."""
+    for url in urls:
+        Path(url.rpartition("/")[2]).write_bytes(requests.get(url, timeout=10).content)
+
+
+def threads(urls: Sequence[str]) -> None:
+    """As careful tutorials do it."""
+
+    def get(url: str) -> None:
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 -- the loopback server
+            Path(url.rpartition("/")[2]).write_bytes(answer.read())
+
+    with ThreadPoolExecutor(64) as pool:
+        list(pool.map(get, urls))
+
+
+@contextmanager
+def serving(latency: float) -> Iterator[str]:
+    """The address of a server that answers every request with a picture, after a while."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(there, latency), daemon=True)
+    process.start()
+    try:
+        yield f"http://127.0.0.1:{here.recv()}"
+    finally:
+        process.kill()
+        process.join()
+
+
+def serve(parent: Connection, latency: float) -> None:
+    """Answer until killed."""
+    body = HEAD + random.Random(1).randbytes(SIZE - len(HEAD))
+    head = f'HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nETag: "1"\r\nContent-Length: {len(body)}\r\n\r\n'
+    answer = head.encode() + body
+
+    class Answers(asyncio.Protocol):
+        asked = b""
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast("asyncio.Transport", transport)
+
+        def data_received(self, data: bytes) -> None:
+            *whole, self.asked = (self.asked + data).split(b"\r\n\r\n")
+            for _ in whole:
+                asyncio.get_running_loop().call_later(latency, self.transport.write, answer)
+
+    async def answer_all() -> None:
+        server = await asyncio.get_running_loop().create_server(Answers, "127.0.0.1", 0, backlog=1024)
+        parent.send(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(answer_all())
+
+
+if __name__ == "__main__":
+    main()

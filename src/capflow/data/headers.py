@@ -1,0 +1,57 @@
+"""What the header of a picture says: which kind it is, and whether it may be decoded at all."""
+
+import io
+import warnings
+
+from PIL import Image, UnidentifiedImageError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""The kinds that are read. Pillow knows more, but nobody's photographs are such, and some run programs."""
+
+# A progressive JPEG of 20 kB can hold thousands of scans and take minutes. Encoders write up to 200;
+# the rest is for previews, and for these two bytes by chance in an ICC profile.
+_SCANS = 500
+
+
+class PictureError(Exception):
+    """What is wrong with a picture; whoever knows its name makes a sentence of it."""
+
+
+def open_picture(content: bytes) -> Image.Image:
+    """Read the header of a picture, and of its pixels nothing.
+
+    Raises:
+        PictureError: none of ``FORMATS``, a damaged header, or one that asks for too much.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise PictureError("not a picture") from None
+    except Image.DecompressionBombError:
+        raise PictureError("its header claims more than 178 megapixels") from None
+    except Exception as error:  # noqa: BLE001 - Pillow raises whatever its parsers stumble over
+        raise PictureError(f"its header is damaged: {told(error)}") from None
+    if is_jpeg(picture) and content.count(b"\xff\xda") > _SCANS:
+        raise PictureError(f"a JPEG with more than {_SCANS} scans")
+    return picture
+
+
+def is_jpeg(picture: Image.Image) -> bool:
+    """Whether it is a JPEG, alone or with others behind it as phones write them (MPO)."""
+    return picture.format in {"JPEG", "MPO"}
+
+
+def picture_fault(content: bytes) -> str | None:
+    """Why ``content`` cannot be a picture, judged by its header; None when it can be one."""
+    try:
+        open_picture(content).close()
+    except PictureError as error:
+        return str(error)
+    return None
+
+
+def told(error: Exception) -> str:
+    """What a library's exception says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

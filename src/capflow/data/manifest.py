@@ -1,0 +1,170 @@
+"""The record of every file that was ever asked for: address, size, digest, when, state, reason.
+
+It lives in the download store. Changes are appended to a journal, one JSON line each, which survives
+a kill at any instant; at the end of a run, or at the start of the next one, the journal becomes part
+of ``manifest.parquet``.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, NamedTuple, Self, get_args
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from capflow.errors import CapflowError
+from capflow.files import replacing
+
+State = Literal["done", "begun", "missing", "failed"]
+TABLE, JOURNAL = "manifest.parquet", "manifest.journal"
+# Reasons, and files, that the summary names.
+_SHOWN = 10
+
+
+class Entry(NamedTuple):
+    """What is known of one file.
+
+    Attributes:
+        path: its place below the store's folder of downloads.
+        url: where it comes from.
+        state: ``done``: in its place, whole and checked; ``begun``: on its way; ``missing``: the
+            server says that it has no such file; ``failed``: could not be had, see ``reason``.
+        size: in bytes; of a file that has only begun, what the server announced, or 0.
+        sha256: of the content, once it is done.
+        edition: what it belongs to, see :class:`capflow.data.transfer.Request`.
+        version: the server's name for the content: an ETag or the date of its last change; ``W/``
+            before it says that it is too weak to join two parts by (RFC 9110, 8.8.1).
+        reason: why it could not be had.
+        when: of this entry, in UTC, ISO 8601.
+    """
+
+    path: str
+    url: str
+    state: State
+    size: int = 0
+    sha256: str = ""
+    edition: str = ""
+    version: str = ""
+    reason: str = ""
+    when: str = ""
+
+
+class Manifest:
+    """The manifest, open for one process at a time; the caller holds the store's lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._prefix = folder, f"{folder}{os.sep}"
+        self._entries: dict[str, Entry] = {}
+        self._journal = -1
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._entries = read(self._folder)
+        self._compact()
+        self._open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._journal)
+        self._compact()
+
+    def path(self, file: Path) -> str:
+        """How a file of the folder is called in the manifest."""
+        return str(file).removeprefix(self._prefix)
+
+    def get(self, file: Path) -> Entry | None:
+        """What is known of a file of the folder."""
+        return self._entries.get(self.path(file))
+
+    def note(self, entries: Iterable[Entry]) -> None:
+        """Record entries, with the time; a later one of the same path replaces an earlier one."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        stamped = [entry._replace(when=now) for entry in entries]
+        self._entries |= {entry.path: entry for entry in stamped}
+        # One write, so that a kill leaves whole lines behind.
+        os.write(self._journal, "".join(json.dumps(entry) + "\n" for entry in stamped).encode())
+
+    def _open(self) -> None:
+        self._journal = os.open(self._folder / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def _compact(self) -> None:
+        """Move the journal into the table. A kill in between only moves the same lines again."""
+        journal = self._folder / JOURNAL
+        if journal.exists() and journal.stat().st_size:
+            with replacing(self._folder / TABLE) as temporary:
+                parquet.write_table(_table(self._entries.values()), temporary)
+        journal.unlink(missing_ok=True)
+
+
+def read(folder: Path) -> dict[str, Entry]:
+    """All entries by path, also while another process writes; empty where nothing was ever fetched.
+
+    Raises:
+        CapflowError: the table cannot be read.
+    """
+    entries = _read_table(folder / TABLE)
+    try:
+        lines = (folder / JOURNAL).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return entries
+    # What follows the last line break is a line that a power cut tore.
+    for line in lines[:-1]:
+        try:
+            entry = Entry(*json.loads(line))
+        except (ValueError, TypeError):
+            continue
+        entries[entry.path] = entry
+    return entries
+
+
+def summary(entries: Iterable[Entry]) -> str:
+    """A table of counts and bytes by server and state, then what is not there and the reasons."""
+    kept = sorted(entries)
+    servers = {server: _of_server(kept, server) for server in sorted({_server(entry) for entry in kept})}
+    lines = [f"{'server':40} {'done':>8} {'begun':>8} {'missing':>8} {'failed':>8} {'GB':>8}"]
+    for server, counts in servers.items():
+        numbers = " ".join(f"{counts[state]:>8,}" for state in get_args(State))
+        size = sum(e.size for e in kept if e.state == "done" and _server(e) == server)
+        lines.append(f"{server:40} {numbers} {size / 1e9:>8.3f}")
+    absent = [entry for entry in kept if entry.state != "done"]
+    reasons = Counter(entry.reason or "interrupted; the next run goes on" for entry in absent)
+    if absent:
+        lines += ["", *(f"{count:>8,}  {reason}" for reason, count in reasons.most_common(_SHOWN))]
+        lines += ["", *(f"{entry.state:8}  {entry.path}" for entry in absent[:_SHOWN])]
+    if len(absent) > _SHOWN:
+        lines.append(f"          and {len(absent) - _SHOWN:,} more; all are in {TABLE}")
+    return "\n".join(lines)
+
+
+def _server(entry: Entry) -> str:
+    return entry.path.partition("/")[0]
+
+
+def _of_server(entries: Iterable[Entry], server: str) -> Counter[str]:
+    return Counter(entry.state for entry in entries if _server(entry) == server)
+
+
+def _read_table(path: Path) -> dict[str, Entry]:
+    if not path.exists():
+        return {}
+    try:
+        columns = parquet.read_table(path, columns=list(Entry._fields)).to_pydict()
+        rows = zip(*(columns[name] for name in Entry._fields), strict=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise CapflowError(
+            f"{path}: cannot be read ({' '.join(str(error).split())}); remove it: the files beside it are "
+            "taken up again and not fetched."
+        ) from None
+    return {entry.path: entry for entry in map(Entry._make, rows)}
+
+
+def _table(entries: Iterable[Entry]) -> "pa.Table":
+    """The entries as columns, in the order of their paths."""
+    rows = sorted(entries)
+    types = {name: pa.int64() if kind is int else pa.string() for name, kind in Entry.__annotations__.items()}
+    columns = {name: [getattr(row, name) for row in rows] for name in types}
+    return pa.table(columns, schema=pa.schema(types))

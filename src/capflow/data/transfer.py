@@ -1,0 +1,151 @@
+"""One file over HTTP: what to ask for, which answers to believe, and when to give up waiting.
+
+What comes goes to ``.<name>.part``. A part is continued, in the same run or a later one, when the
+server still has the same version of the file (``Range`` and ``If-Range``, RFC 9110, sections 13 and
+14); otherwise the file comes again as a whole, never as a mixture.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import NoReturn
+from urllib.parse import urljoin
+
+import aiohttp
+from tqdm import tqdm
+
+from capflow.data.addresses import address_fault, redirect_fault
+from capflow.data.answers import Answer, begun, conditions, judged, over
+from capflow.data.manifest import Entry
+from capflow.data.request import PassingError, RefusedError, Request
+
+# Seconds: to connect, without a byte, and until the answer begins.
+_CONNECT, _SILENCE, _ANSWER = 15.0, 30.0, 60.0
+# Bytes a second, on an average of so many seconds, below which a transfer is broken off. Together
+# with the byte cap this bounds the whole: a file of n bytes takes n / _LOWEST seconds at most.
+_LOWEST, _WINDOW = 1024, 30.0
+_REDIRECTS = 5
+_MOVED = frozenset({301, 302, 303, 307, 308})
+
+
+class Courier:
+    """Fetches files to their parts.
+
+    Args:
+        session: the connections.
+        bar: counts the bytes.
+        begin: is told the announced size (0: unknown) and the version of a file before its first byte.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        bar: "tqdm[NoReturn]",
+        begin: Callable[[Request, int, str], None],
+    ) -> None:
+        self._session, self._bar, self._begin = session, bar, begin
+
+    async def bring(self, request: Request, known: Entry | None) -> bool:
+        """Complete the part of a file.
+
+        Args:
+            request: the file.
+            known: what the manifest has on it.
+
+        Returns:
+            Whether there is a part now; False: the file in its place is still what the server has.
+
+        Raises:
+            TransferError: one of its kinds.
+        """
+        have = begun(request, known)
+        if known and have and have == known.size and request.edition == known.edition:
+            return True
+        try:
+            async with self._opened(request, conditions(request, known, have)) as response:
+                if response.status == 304:
+                    return False
+                await self._receive(response, request, judged(response, request, known, have))
+        except aiohttp.ClientSSLError as error:
+            raise RefusedError(f"its TLS certificate is not to be trusted ({_one_line(error)})") from None
+        except aiohttp.InvalidURL:
+            raise RefusedError("it is no address") from None
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise PassingError(_one_line(error) or "no answer in time") from None
+        return True
+
+    @asynccontextmanager
+    async def _opened(
+        self, request: Request, headers: dict[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer, after the redirects that the catalogue allows."""
+        url = request.url
+        if fault := address_fault(url):
+            raise RefusedError(fault)
+        for _ in range(_REDIRECTS):
+            async with asyncio.timeout(_ANSWER):
+                response = await self._session.get(url, headers=headers, allow_redirects=False)
+            async with response:
+                if response.status not in _MOVED:
+                    yield response
+                    return
+                target = urljoin(url, response.headers.get("Location", ""))
+            if fault := redirect_fault(url, target, request.hosts):
+                raise RefusedError(fault)
+            url = target
+        raise RefusedError(f"more than {_REDIRECTS} redirects")
+
+    async def _receive(self, response: aiohttp.ClientResponse, request: Request, answer: Answer) -> None:
+        limit = request.size or request.cap
+        size, pace = answer.start, _Pace()
+        expected = (answer.total or 0) - answer.start
+        self._bar.total = (self._bar.total or 0) + expected
+        try:
+            with request.part.open("ab" if answer.start else "wb", buffering=0) as stream:
+                if not answer.start:
+                    self._begin(request, answer.total or 0, answer.version)
+                async for chunk in response.content.iter_any():
+                    size += len(chunk)
+                    if size > limit:
+                        raise over(request, f"more than {limit:,} bytes came")
+                    stream.write(chunk)
+                    self._bar.update(len(chunk))
+                    pace.check(len(chunk))
+        except aiohttp.ClientPayloadError:
+            of = f" of {answer.total:,}" if answer.total else ""
+            raise PassingError(f"the connection broke off after {size:,}{of} bytes") from None
+        finally:
+            self._bar.total -= max(0, expected - (size - answer.start))
+
+
+class _Pace:
+    """Notices a transfer that goes on, but too slowly to ever end."""
+
+    def __init__(self) -> None:
+        self._since, self._bytes = time.monotonic(), 0
+
+    def check(self, received: int) -> None:
+        self._bytes += received
+        passed = time.monotonic() - self._since
+        if passed >= _WINDOW:
+            if self._bytes < _LOWEST * passed:
+                raise PassingError(f"too slow: {self._bytes:,} bytes in {passed:.0f} seconds")
+            self._since, self._bytes = time.monotonic(), 0
+
+
+def session(connections: int) -> aiohttp.ClientSession:
+    """A session of so many connections, to one host or several, that are kept and used again."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE),
+        # A compressed body would have another length than the file.
+        headers={"Accept-Encoding": "identity"},
+        auto_decompress=False,
+        read_bufsize=1 << 18,  # as much as one read of the socket gives
+        trust_env=True,
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

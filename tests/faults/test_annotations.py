@@ -1,0 +1,244 @@
+"""Annotations and tables of captions: each wrong record is named, and no caption changes its picture."""
+
+import copy
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from capflow.data import annotations
+from capflow.data.captions import tokenise_all
+from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource
+from capflow.data.sources.folder import FolderSource, FolderSpec
+from capflow.data.sources.photos import read_table
+from capflow.errors import CapflowError
+from capflow.evaluation import ptb
+from capflow.evaluation.scores import CiderScorer
+from tests.faults.naming import works_or_names
+
+GOOD: dict[str, Any] = {
+    "info": {"year": 2014},
+    "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 5, "file_name": "b.jpg"}],
+    "annotations": [
+        {"id": 1, "image_id": 5, "caption": "one"},
+        {"id": 2, "image_id": 5, "caption": "two"},
+        {"id": 3, "image_id": 7, "caption": "three"},
+    ],
+}
+OUTSIDE = ["../../x.jpg", "/x.jpg", "a/x.jpg", "..", "C:\\x.jpg", "c:x.jpg", "a\\x.jpg", "x\n.jpg", "é" * 120]
+
+
+def changed(place: list[Any], value: Any) -> dict[str, Any]:
+    content = copy.deepcopy(GOOD)
+    target: Any = content
+    for key in place[:-1]:
+        target = target[key]
+    target[place[-1]] = value
+    return content
+
+
+def refusal(path: Path, content: str | bytes) -> str:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(CapflowError) as caught:
+        annotations.read(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_row_21_file_names_with_a_path(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "x.json"
+    sentence = refusal(path, json.dumps(changed(["images", 1, "file_name"], name)))
+    assert sentence.startswith(f"{path}: images[1]: `file_name` is ")
+
+
+@pytest.mark.parametrize("name", ["../../x.jpg", "/x.jpg", "a/../../x.jpg", "C:\\x.jpg"])
+@pytest.mark.parametrize("kind", ["folder", "flickr8k"])
+def test_row_21_tables_with_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "captions.csv").write_text(f"image,caption\nb.jpg,fine\n{name},a dog\n")
+    with pytest.raises(CapflowError, match=r"captions\.csv:3: '.*x\.jpg' is no"):
+        source(kind).annotations()
+
+
+def source(kind: str) -> FolderSource | FlickrSource:
+    common: dict[str, Any] = {"root": ".", "captions": "all", "max_images": None, "max_missing": 0}
+    if kind == "flickr8k":
+        return FlickrSource(Flickr8kSpec(kind="flickr8k", **common), Path())
+    shares: Any = {"val": 0.1, "test": 0.1}
+    return FolderSource(
+        FolderSpec(kind="folder", table="captions.csv", shares=shares, seed=1, **common), Path()
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "problem"),
+    [
+        (["images", 1, "id"], float("nan"), "images[1]: `id` is nan"),
+        (["images", 1, "id"], None, "images[1]: `id` is None"),
+        (["images", 1, "id"], True, "images[1]: `id` is True"),
+        (["images", 1, "id"], 2**63, "images[1]: `id` is 9223372036854775808"),
+        (["images", 1, "id"], 7, "images[1]: `id` 7 is taken"),
+        (["images", 1, "license"], float("inf"), "images[1]: `license` is inf"),
+        (["images", 1, "scene"], {"x": [1, float("nan")]}, "images[1]: `scene` is"),
+        (["info", "year"], float("nan"), "info: `year` is nan"),
+        (["annotations", 2, "id"], 1, "annotations[2]: `id` 1 is taken"),
+        (["annotations", 2, "id"], None, "annotations[2]: `id` is None"),
+        (["annotations", 2, "image_id"], 8, "annotations[2]: `image_id` is 8"),
+        (["annotations", 2, "image_id"], 5.0, "annotations[2]: `image_id` is 5.0"),
+        (["annotations", 2, "image_id"], True, "annotations[2]: `image_id` is True"),
+        (["annotations", 2, "caption"], "\u2028\x00\t ", "annotations[2]: `caption` is"),
+        (["annotations", 2, "caption"], 3, "annotations[2]: `caption` is 3"),
+        (["annotations", 2, "caption"], ["x"] * 10**5, "annotations[2]: `caption` is"),
+    ],
+)
+def test_row_22_records_are_named(tmp_path: Path, place: list[Any], value: Any, problem: str) -> None:
+    sentence = refusal(tmp_path / "x.json", json.dumps(changed(place, value)))
+    assert sentence.startswith(f"{tmp_path / 'x.json'}: {problem}")
+    assert len(sentence) < 500
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "<html>", '{"images": [1, 2', b"\xff\xfe{", "[" * 10**5, "9" * 5000, '"\\', "null"],
+)
+def test_row_22_what_is_not_json_is_named(tmp_path: Path, content: str | bytes) -> None:
+    sentence = refusal(tmp_path / "x.json", content)
+    assert sentence.startswith(f"{tmp_path / 'x.json'}: not ")
+
+
+# All that can end a line somewhere, or is odd in another way; and what is meant.
+ODD = [
+    "\n",
+    "\r\n",
+    "\r",
+    "\v",
+    "\f",
+    "\x1c",
+    "\x1d",
+    "\x1e",
+    "\x85",
+    "\u2028",
+    "\u2029",
+    "\t",
+    "  ",
+    "\x00",
+    "\x7f",
+]
+MEANT = ["🐻", "👩\u200d🚒", "é", "e\u0301", "犬", "नमस्ते", "\u200b", "\ufeff"]
+
+
+def odd_captions() -> annotations.Annotations:
+    """Pictures with two captions each: the id of the picture between odd characters, and between none."""
+    numbers = list(enumerate([*ODD, *MEANT], start=100))
+    content = {
+        "images": [{"id": number, "file_name": f"{number}.jpg"} for number, _ in numbers],
+        "annotations": [
+            {"id": 2 * number + which, "image_id": number, "caption": f"a{odd}p{number} dog{odd}"}
+            for number, odd in numbers
+            for which in (0, 1)
+        ],
+    }
+    return annotations.parse(content, "odd")
+
+
+def test_row_22_a_caption_never_shifts_to_another_picture(tmp_path: Path) -> None:
+    annotations.write(tmp_path / "x.json", odd_captions())
+    split = annotations.read(tmp_path / "x.json")
+    assert split == odd_captions()  # kept raw
+    words = tokenise_all(split, punctuation=False)
+    assert [caption.image for caption in words] == [record["image_id"] for record in split.annotations]
+    for caption in words:
+        assert any(f"p{caption.image}" in token for token in caption.tokens)
+        assert not any(
+            unicodedata.category(letter) in {"Cc", "Zl"} for word in caption.tokens for letter in word
+        )
+    for image, captions in ptb.tokenise(split.captions_of()).items():
+        assert len(captions) == 2
+        assert all(f"p{image}" in caption for caption in captions)
+
+
+def test_row_22_what_is_meant_stays() -> None:
+    words = {caption.image: caption.tokens for caption in tokenise_all(odd_captions(), punctuation=True)}
+    for number, odd in enumerate(MEANT, start=100 + len(ODD)):
+        assert odd in "".join(words[number])
+
+
+def test_row_22_pictures_without_captions_are_kept_and_not_scored(tmp_path: Path) -> None:
+    content = changed(["annotations"], GOOD["annotations"][:2])
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    split = annotations.read(tmp_path / "x.json")
+    assert split.captions_of() == {7: [], 5: ["one", "two"]}
+    assert [caption.image for caption in tokenise_all(split, punctuation=False)] == [5, 5]
+    assert CiderScorer(split.captions_of())({7: "said", 5: "one"}) >= 0
+
+
+def test_lone_surrogates_survive(tmp_path: Path) -> None:
+    split = annotations.parse(changed(["annotations", 0, "caption"], "a \ud800 dog"), "x")
+    annotations.write(tmp_path / "x.json", split)
+    assert annotations.read(tmp_path / "x.json") == split
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=[]), max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(["id", "image_id", "caption", "file_name", "width", "coco_url", "scene", "info"])
+PLACES = st.tuples(st.sampled_from(["images", "annotations"]), st.integers(0, 1), KEYS)
+
+
+@given(st.lists(st.tuples(PLACES, VALUES), max_size=3))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_annotations_are_read_or_named(tmp_path: Path, changes: list[tuple[Any, Any]]) -> None:
+    content = copy.deepcopy(GOOD)
+    for (part, index, key), value in changes:
+        content[part][index][key] = value
+    reads_or_names(tmp_path / "x.json", json.dumps(content).encode())
+
+
+TEXT = json.dumps(GOOD).encode()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, len(TEXT) - 1), st.binary(max_size=2), st.integers(0, 3)), max_size=4)
+)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_read_or_named(tmp_path: Path, edits: list[tuple[int, bytes, int]]) -> None:
+    content = bytearray(TEXT)
+    for place, new, cut in edits:
+        content[place : place + cut] = new
+    reads_or_names(tmp_path / "x.json", bytes(content))
+
+
+def reads_or_names(path: Path, content: bytes) -> None:
+    """Either an error names the file, or what was read can be written and read again."""
+    path.write_bytes(content)
+    with works_or_names(f"{path}: "):
+        split = annotations.read(path)
+        tokenise_all(split, punctuation=False)
+        annotations.write(path, split)
+        assert annotations.read(path) == split
+
+
+CELLS = st.text(st.sampled_from('ab,"\n\r\t\x00\u2028🐻 /.'), max_size=12)
+
+
+@given(st.lists(st.tuples(CELLS, CELLS), max_size=4), st.binary(max_size=3))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_table_is_read_or_named(tmp_path: Path, rows: list[tuple[str, str]], end: bytes) -> None:
+    path = tmp_path / "captions.csv"
+    lines = "".join(f"{image},{caption}\n" for image, caption in rows)
+    path.write_bytes(b"image,caption\n" + lines.encode() + end)
+    with works_or_names(f"{path}:"):
+        assert all(row.image.strip() and row.caption.strip() for row in read_table(path))
