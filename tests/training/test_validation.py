@@ -13,7 +13,9 @@ IDS = list(range(100, 106))
 
 
 def test_it_is_the_cider_of_greedy_captions_of_the_model_as_it_is() -> None:
-    model = captioner(3, sharpness=4, decoder={"batch_norm": True}, encoder={"features": "grid"})
+    model = captioner(
+        6, sharpness=8, decoder={"batch_norm": True, "inject": "every"}, encoder={"features": "grid"}
+    )
     inputs = EncodedPixels(pixels(len(IDS)), model, CPU)
     greedy, wide = generate_params(beam=1), generate_params(beam=8)
     said = write_captions(model, IDS, inputs, VOCABULARY, greedy)
