@@ -42,6 +42,7 @@ class Kennel:
 
     def running(self) -> bool:
         """Whether the process that was started last has not ended."""
+        assert self._process.stdout is not None
         return not select.select([self._process.stdout], [], [], 0)[0]
 
     def exit_code(self) -> int:
