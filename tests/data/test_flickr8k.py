@@ -182,7 +182,7 @@ def test_karpathys_file_has_captions_and_splits(checkout: Path, name: str) -> No
 )
 def test_bad_files_of_karpathys_are_named(checkout: Path, content: str, message: str) -> None:
     (checkout / "dataset_flickr30k.json").write_text(content, encoding="utf-8")
-    with pytest.raises(CapflowError, match=r"dataset_flickr30k\.json: " + message):
+    with pytest.raises(CapflowError, match=r"dataset_flickr30k\.json: .*" + message):
         flickr30k(".").annotations()
 
 
