@@ -18,7 +18,7 @@ VOCABULARY = Vocabulary(
 )
 
 _PARAMS: dict[str, dict[str, Any]] = {
-    "data": {"name": "scenes"},
+    "data": {"name": "scenes", "root": "data/photos", "max_missing": 0.0},
     "vocab": {"threshold": 1, "punctuation": False},
     "tensors": {"size": SIDE, "fit": "crop"},
     "encoder": {

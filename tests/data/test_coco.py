@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from capflow.data.annotations import ImageRecord
-from capflow.data.sources import Missing
+from capflow.data.sources import Missing, karpathy
 from capflow.data.sources.coco import CocoSource, CocoSpec
+from capflow.data.sources.remote import Remote, RemoteFile
 from capflow.errors import CapflowError
 from capflow.files import digest
 from capflow.params import load_yaml
-from tests.data.conftest import jpeg
-from tests.faults.server import HTML, Server
+from tests.data.conftest import jpeg, split_json
+from tests.faults.server import HTML, Fault, Server
 
 HOME = Path("data/sources/coco2014")
 ZIP = "annotations/annotations_trainval2014.zip"
@@ -207,3 +208,76 @@ def test_bad_karpathy_files_are_named(mirror: Server, content: Any, message: str
     Path("k.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(CapflowError, match=r"k\.json: .*" + message):
         CocoSource(spec(mirror, split="karpathy", karpathy="k.json"), HOME).annotations()
+
+
+def karpathy_lists(root: Path) -> None:
+    """The same split as three lists."""
+    places = {"train": ["train2014"] * 4 + ["val2014"], "val": ["val2014"], "test": ["val2014"]}
+    ids = {"train": [1, 2, 3, 4, 101], "val": [102], "test": [103]}
+    for split, folders in places.items():
+        names = [
+            f"{folder}/COCO_{folder}_{number:012}.jpg"
+            for folder, number in zip(folders, ids[split], strict=True)
+        ]
+        content = json.dumps([{"image": name, "caption": "a picture"} for name in names])
+        (root / f"coco_karpathy_{split}.json").write_text(content, encoding="utf-8")
+
+
+@pytest.mark.usefixtures("checkout")
+def test_karpathy_split_from_mirrors_in_order(mirror: Server, caplog: pytest.LogCaptureFixture) -> None:
+    karpathy_lists(mirror.root)
+    lists = [{"path": f"coco_karpathy_{split}.json"} for split in ("train", "val", "test")]
+    empty = {"base": f"{mirror.url}/elsewhere", "files": [{"path": "dataset_coco.json"}]}
+    mirrors = [empty, {"base": mirror.url, "files": lists}]
+    splits = CocoSource(spec(mirror, split="karpathy", karpathy_mirrors=mirrors), HOME).annotations()
+    assert [len(splits[split].images) for split in ("train", "val", "test")] == [5, 1, 1]
+    assert "elsewhere: the server has no dataset_coco.json" in caplog.text
+    with pytest.raises(CapflowError, match=r"coco2014/dataset_coco\.json: Karpathy's split is neither there"):
+        CocoSource(spec(mirror, split="karpathy", karpathy_mirrors=[empty]), HOME).annotations()
+    (HOME / "dataset_coco.json").write_text(json.dumps(karpathy_json()), encoding="utf-8")
+    local = CocoSource(spec(mirror, split="karpathy", karpathy_mirrors=[]), HOME).annotations()
+    assert local["val"].images == splits["val"].images
+
+
+@pytest.mark.usefixtures("checkout")
+def test_whole_karpathy_split_comes_from_the_official_archives(
+    mirror: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(karpathy, "COUNTS", {"train": 5, "val": 1, "test": 1})
+    (mirror.root / "zips").mkdir()
+    for split in ("train2014", "val2014"):
+        with zipfile.ZipFile(mirror.root / f"zips/{split}.zip", "w") as archive:
+            for picture in (mirror.root / split).iterdir():
+                archive.write(picture, f"{split}/{picture.name}")
+    (HOME / "dataset_coco.json").write_text(json.dumps(karpathy_json()), encoding="utf-8")
+    source = CocoSource(spec(mirror, split="karpathy"), HOME)
+    train = source.annotations()["train"]
+    assert source.pack("train", train, Path("train.zip")) == []
+    with zipfile.ZipFile("train.zip") as archive:
+        assert archive.namelist() == [image["file_name"] for image in train.images]
+    assert not any(path.startswith("/train2014") for path in mirror.paths())
+    monkeypatch.setattr(karpathy, "COUNTS", {"train": 4, "val": 2, "test": 1})
+    with pytest.raises(CapflowError, match=r"the splits have .* pictures instead of"):
+        source.annotations()
+
+
+@pytest.mark.usefixtures("checkout")
+def test_a_mirror_that_becomes_another_data_set(mirror: Server, caplog: pytest.LogCaptureFixture) -> None:
+    source = CocoSource(spec(mirror), HOME)
+    source.pack("val", source.annotations()["val"], Path("val.zip"))
+    picture = mirror.root / "val2014/COCO_val2014_000000000102.jpg"
+    picture.write_bytes(jpeg(9))
+    for name in ("train2014", "val2014"):
+        changed = split_json(name, 1 if name == "train2014" else 101, captions=True) | {"licenses": []}
+        (mirror.root / f"annotations/captions_{name}.json").write_text(json.dumps(changed), encoding="utf-8")
+    (mirror.root / ZIP).unlink()
+    mirror.etag = '"2"'
+    again = CocoSource(spec(mirror), HOME)
+    assert again.pack("val", again.annotations()["val"], Path("val.zip")) == []
+    with zipfile.ZipFile("val.zip") as archive:
+        assert archive.read(picture.name) == jpeg(9)
+    mirror.always = Fault(status=503)
+    away = Remote(mirror.url, mirror=True).get(RemoteFile(path="annotations/captions_val2014.json"))
+    assert away
+    assert "licenses" in away.read_text(encoding="utf-8")
+    assert "what it sent before is used" in caplog.text

@@ -46,7 +46,6 @@ def test_unknown_data_set_lists_the_known(checkout: Path) -> None:
         ("karpathy: null", "karpathy: https://x.org/k.zip?d=1", "`karpathy` is 'https://x"),
         ("mirror: null", "mirror: ftp://x", "`mirror` is 'ftp://x'"),
         ("mirror: null", "miror: null", "there is no parameter `miror`|the parameter `mirror` is missing"),
-        ("split: official", "split: karpathy", "`split: karpathy` needs `karpathy`"),
         (
             "path: zips/train2014.zip",
             "path: ../train2014.zip",

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from capflow import project
+from capflow.cli import status
 from capflow.data.download import fetch
 from capflow.data.request import Request
-from tests.faults.server import Server, serving
+from tests.faults.server import Fault, Server, serving
 
 CONTENT = bytes(range(256)) * 64
 
@@ -66,3 +67,14 @@ def test_takes_up_files_that_are_not_recorded(server: Server) -> None:
     (project.downloads() / "manifest.parquet").unlink()
     assert fetch([request(server, "0.bin")], "second") == []
     assert len(server.asked) == 1
+
+
+def test_status_counts_and_names(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.faults["/1.bin"] = [Fault(status=403)]
+    fetch([request(server, f"{number}.bin") for number in range(3)], "some")
+    status()
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["server", "done", "begun", "missing", "failed", "GB"]
+    assert "       1  HTTP 403 Forbidden" in rows
+    assert "missing   1.bin" in rows
+    assert any(row.split()[:5] == ["0.bin", "1", "0", "0", "0"] for row in rows)

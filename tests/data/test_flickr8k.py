@@ -1,3 +1,4 @@
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ import pytest
 
 from capflow.data.sources import Missing
 from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource
+from capflow.data.sources.flickr30k import FLICKR30K, Flickr30kSpec
 from capflow.errors import CapflowError
 from tests.data.conftest import jpeg
 
@@ -126,3 +128,63 @@ def test_bad_tokens_and_no_pictures_are_named(checkout: Path) -> None:
     (checkout / "f/images.zip").unlink()
     with pytest.raises(CapflowError, match=r"no images\.zip and no folder Images"):
         source.pack("train", source.annotations()["train"], Path("x.zip"))
+
+
+def karpathy_json(splits: str = "train train train val test") -> str:
+    images = [
+        {"filename": name, "split": split, "sentences": [{"raw": "A dog ."}, {"raw": "Two dogs ."}]}
+        for name, split in zip(NAMES, splits.split(), strict=True)
+    ]
+    return json.dumps({"images": images})
+
+
+def flickr30k(root: str) -> FlickrSource:
+    given = {"kind": "flickr30k", "root": root, "captions": "all", "max_images": None, "max_missing": 0.0}
+    return FlickrSource(Flickr30kSpec.model_validate(given), Path("unused"), FLICKR30K)
+
+
+BARS = "image_name| comment_number| comment\n" + "".join(
+    f"{name}| 0| A dog , running .\n{name}| 1   Two dogs .\n" for name in NAMES
+)
+
+
+@pytest.mark.parametrize(
+    ("captions", "text"), [("results.csv", BARS), ("results_20130124.token", TOKENS), ("captions.txt", CSV)]
+)
+def test_flickr30k(checkout: Path, captions: str, text: str) -> None:
+    names = {"train.txt": ".jpg", "val.txt": ".jpg", "test.txt": ".jpg"}
+    lay_out(checkout / "f", captions, text, names, "flickr30k-images")
+    splits = flickr30k("f").annotations()
+    assert [len(splits[split].images) for split in ("train", "val", "test")] == [3, 1, 1]
+    assert set(map(tuple, splits["train"].captions_of().values())) == {("A dog , running .", "Two dogs .")}
+    assert flickr30k("f").pack("val", splits["val"], Path("val.zip")) == []
+
+
+@pytest.mark.parametrize("name", ["dataset_flickr8k.json", "dataset_flickr30k.json"])
+def test_karpathys_file_has_captions_and_splits(checkout: Path, name: str) -> None:
+    lay_out(checkout / "f", "unused.csv", "", {}, "Images")
+    (checkout / "f" / name).write_text(karpathy_json(), encoding="utf-8")
+    source = flickr30k("f") if "30k" in name else FlickrSource(spec(root="f"), Path("unused"))
+    splits = source.annotations()
+    assert [len(splits[split].images) for split in ("train", "val", "test")] == [3, 1, 1]
+    assert splits["test"].captions_of() == {5: ["A dog .", "Two dogs ."]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "no list `images`"),
+        ('{"images": [{"filename": "a.jpg", "split": "dev", "sentences": []}]}', r"images\[0\]: has no"),
+        ('{"images": [{"filename": "../a.jpg", "split": "val", "sentences": []}]}', "not the plain name"),
+    ],
+)
+def test_bad_files_of_karpathys_are_named(checkout: Path, content: str, message: str) -> None:
+    (checkout / "dataset_flickr30k.json").write_text(content, encoding="utf-8")
+    with pytest.raises(CapflowError, match=r"dataset_flickr30k\.json: .*" + message):
+        flickr30k(".").annotations()
+
+
+def test_a_line_without_bars_is_named(checkout: Path) -> None:
+    lay_out(checkout / "f", "results.csv", BARS + "nothing", PLAIN, "Images")
+    with pytest.raises(CapflowError, match=r"results\.csv:12: 'nothing' is not name"):
+        flickr30k("f").annotations()

@@ -1,8 +1,6 @@
 """An empty checkout, a fault server, and a process that has loaded the downloader and can be killed."""
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from capflow import project
 from capflow.data import crew
 from capflow.data.request import Request
 from tests.faults.server import Server, serving
+from tests.faults.work import Kennel
 
 CONTENT = bytes(range(256)) * 64
 
@@ -38,11 +37,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def forkserver() -> ForkServerContext:
-    """Starts processes in which everything is imported already: in milliseconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.faults.work"])
-    return context
+def kennel() -> Iterator[Kennel]:
+    """Starts processes in milliseconds."""
+    kennel = Kennel()
+    yield kennel
+    kennel.close()
 
 
 def request(url: str, fault: Callable[[Path], str | None] | None = None, **changes: Any) -> Request:

@@ -26,7 +26,8 @@ from capflow.data.transfer import Courier, session
 
 logger = logging.getLogger(__name__)
 
-CONNECTIONS = 64
+# Enough for fifty times the speed of one connection, without more than one processor can serve.
+CONNECTIONS = 56
 ATTEMPTS = 5
 # The longest pause between two attempts, and what is left to files on their way at an interruption;
 # in seconds.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self, get_args
 
 import pyarrow as pa
+from pyarrow import json as arrow_json
 from pyarrow import parquet
 
 from capflow.errors import CapflowError
@@ -94,7 +95,7 @@ class Manifest:
     def _compact(self) -> None:
         """Move the journal into the table. A kill in between only moves the same lines again."""
         journal = self._folder / JOURNAL
-        if journal.exists() and journal.stat().st_size:
+        if self._entries and journal.exists() and journal.stat().st_size:
             with replacing(self._folder / TABLE) as temporary:
                 parquet.write_table(_table(self._entries.values()), temporary)
         journal.unlink(missing_ok=True)
@@ -152,7 +153,7 @@ def _read_table(path: Path) -> dict[str, Entry]:
     if not path.exists():
         return {}
     try:
-        columns = parquet.read_table(path, columns=list(Entry._fields)).to_pydict()
+        columns = parquet.ParquetFile(path).read(list(Entry._fields)).to_pydict()
         rows = zip(*(columns[name] for name in Entry._fields), strict=True)
     except (OSError, ValueError, KeyError) as error:
         raise CapflowError(
@@ -163,8 +164,12 @@ def _read_table(path: Path) -> dict[str, Entry]:
 
 
 def _table(entries: Iterable[Entry]) -> "pa.Table":
-    """The entries as columns, in the order of their paths."""
-    rows = sorted(entries)
+    """The entries as columns, in the order of their paths.
+
+    They pass through Arrow's reader of JSON, because its conversion of lists imports pandas, which takes
+    longer than most of what the downloader does.
+    """
     types = {name: pa.int64() if kind is int else pa.string() for name, kind in Entry.__annotations__.items()}
-    columns = {name: [getattr(row, name) for row in rows] for name in types}
-    return pa.table(columns, schema=pa.schema(types))
+    lines = "\n".join(json.dumps(entry._asdict()) for entry in sorted(entries))
+    options = arrow_json.ParseOptions(explicit_schema=pa.schema(types))
+    return arrow_json.read_json(pa.BufferReader(lines.encode()), parse_options=options)

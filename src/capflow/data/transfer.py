@@ -10,7 +10,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NoReturn
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from tqdm import tqdm
@@ -45,6 +46,7 @@ class Courier:
         begin: Callable[[Request, int, str], None],
     ) -> None:
         self._session, self._bar, self._begin = session, bar, begin
+        self._proxies = getproxies()
 
     async def bring(self, request: Request, known: Entry | None) -> bool:
         """Complete the part of a file.
@@ -85,7 +87,9 @@ class Courier:
             raise RefusedError(fault)
         for _ in range(_REDIRECTS):
             async with asyncio.timeout(_ANSWER):
-                response = await self._session.get(url, headers=headers, allow_redirects=False)
+                response = await self._session.get(
+                    url, headers=headers, allow_redirects=False, proxy=self._proxy(url)
+                )
             async with response:
                 if response.status not in _MOVED:
                     yield response
@@ -95,6 +99,12 @@ class Courier:
                 raise RefusedError(fault)
             url = target
         raise RefusedError(f"more than {_REDIRECTS} redirects")
+
+    def _proxy(self, url: str) -> str | None:
+        """The proxy that the environment names; aiohttp would ask for it in a thread, for each request."""
+        parts = urlsplit(url)
+        proxy = self._proxies.get(parts.scheme)
+        return None if proxy is None or proxy_bypass(parts.netloc) else proxy
 
     async def _receive(self, response: aiohttp.ClientResponse, request: Request, answer: Answer) -> None:
         limit = request.size or request.cap
@@ -143,7 +153,6 @@ def session(connections: int) -> aiohttp.ClientSession:
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,
         read_bufsize=1 << 18,  # as much as one read of the socket gives
-        trust_env=True,
     )
 
 

@@ -89,7 +89,9 @@ def _captions(image: Any, place: str) -> list[Row]:
         raise CapflowError(
             f"{place}: has no `filename`, no known `split` or no `sentences` with `raw` text; "
             "fetch the file again."
-        )
+        ) from None
+    if not is_file_name(name):
+        raise CapflowError(f"{place}: `filename` is {name!r}, not the plain name of a file; fetch it again.")
     return [checked(Row(name, text, split, place)) for text in texts]
 
 
