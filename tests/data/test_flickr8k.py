@@ -139,8 +139,8 @@ def karpathy_json(splits: str = "train train train val test") -> str:
 
 
 def flickr30k(root: str) -> FlickrSource:
-    given = {"kind": "flickr30k", "root": root, "captions": "all", "max_images": None, "max_missing": 0.0}
-    return FlickrSource(Flickr30kSpec.model_validate(given), Path("unused"), FLICKR30K)
+    given = {"kind": "flickr30k", "captions": "all", "max_images": None}
+    return FlickrSource(Flickr30kSpec.model_validate(given), Path(root), FLICKR30K)
 
 
 BARS = "image_name| comment_number| comment\n" + "".join(
@@ -164,7 +164,7 @@ def test_flickr30k(checkout: Path, captions: str, text: str) -> None:
 def test_karpathys_file_has_captions_and_splits(checkout: Path, name: str) -> None:
     lay_out(checkout / "f", "unused.csv", "", {}, "Images")
     (checkout / "f" / name).write_text(karpathy_json(), encoding="utf-8")
-    source = flickr30k("f") if "30k" in name else FlickrSource(spec(root="f"), Path("unused"))
+    source = flickr30k("f") if "30k" in name else FlickrSource(spec(), Path("f"))
     splits = source.annotations()
     assert [len(splits[split].images) for split in ("train", "val", "test")] == [3, 1, 1]
     assert splits["test"].captions_of() == {5: ["A dog .", "Two dogs ."]}

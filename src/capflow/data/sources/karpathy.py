@@ -8,7 +8,6 @@ split, belong to the training split. Captions are taken from COCO, not from this
 import re
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +79,10 @@ def read_captions(path: Path) -> list[Row]:
 
 
 def _captions(image: Any, place: str) -> list[Row]:
-    name: Any = None
-    split, texts = "", []
-    with suppress(KeyError, TypeError):
-        texts = [sentence["raw"] for sentence in image["sentences"]]
-        name, split = image["filename"], _SPLITS[image["split"]]
-    if not is_file_name(name) or not texts or not all(isinstance(text, str) for text in texts):
+    try:
+        name, split = str(image["filename"]), _SPLITS[image["split"]]
+        texts = [str(sentence["raw"]) for sentence in image["sentences"]]
+    except (KeyError, TypeError):
         raise CapflowError(
             f"{place}: has no `filename`, no known `split` or no `sentences` with `raw` text; "
             "fetch the file again."
