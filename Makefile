@@ -6,6 +6,8 @@ UV_VERSION := 0.13.9
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS ?= true
 export MLFLOW_DISABLE_TELEMETRY ?= true
+# Each stage is a process of its own: compile what it imports once, not nine times.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help repro test test-slow lint ui bench clean lock
