@@ -22,6 +22,12 @@ def main() -> None:
                 f"{SOURCES / data.name}: the {split} split has no captions; give it some, "
                 "or choose another data set."
             )
+    if shared := annotations.shared_picture(splits):
+        name, first, second = shared
+        raise CapflowError(
+            f"{SOURCES / data.name}: {name} is in both {first} and {second}, "
+            "so that scores would be too good; keep it in one of them."
+        )
     for split, part in splits.items():
         annotations.write(ANNOTATIONS / f"{split}.json", part)
         logger.info("%s: %d pictures, %d captions", split, len(part.images), len(part.annotations))

@@ -77,7 +77,7 @@ def test_a_bad_picture_is_one_sentence(checkout: Path, tmp_path: Path) -> None:
         ("data.name=nowhere", "nowhere"),
     ],
 )
-def test_a_bad_parameter_is_named_and_spoils_nothing(checkout: Path, change: str, named: str) -> None:
+def test_a_bad_parameter_is_named_and_nothing_is_lost(checkout: Path, change: str, named: str) -> None:
     before = (checkout / "data" / "model" / "model.safetensors").read_bytes()
     output = run(checkout, "dvc", "exp", "run", "-S", change, fails=True)
     assert named in output

@@ -120,3 +120,14 @@ def test_anything_else_is_one_clear_error(content: Any) -> None:
     except CapflowError as error:
         message = str(error)
     assert message.startswith("some file: ")
+
+
+def test_a_picture_in_two_splits_is_found() -> None:
+    def split(*names: str) -> Annotations:
+        images: list[ImageRecord] = [{"id": place, "file_name": name} for place, name in enumerate(names)]
+        return Annotations(images, [])
+
+    apart = {"train": split("a.jpg", "b.jpg"), "val": split("c.jpg"), "test": split()}
+    assert annotations.shared_picture(apart) is None  # type: ignore[arg-type]
+    mixed = apart | {"test": split("d.jpg", "b.jpg")}
+    assert annotations.shared_picture(mixed) == ("b.jpg", "train", "test")  # type: ignore[arg-type]

@@ -202,7 +202,7 @@ def test_the_validation_loss_is_that_of_all_words_without_smoothing_or_dropout()
         everything = caption_loss(
             model.eval().decoder,
             torch.from_numpy(features())[:, 0].float()[rows],
-            encoded.padded(np.arange(len(encoded))),
+            torch.from_numpy(encoded.padded(np.arange(len(encoded)))),
         )
     assert history.epochs[0]["val_loss"] == pytest.approx(everything.item(), abs=1e-5)
 

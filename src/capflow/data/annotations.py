@@ -12,6 +12,7 @@ from typing import Any, NoReturn, NotRequired, TypedDict, cast
 
 from capflow.errors import CapflowError
 from capflow.files import read_json, write_json
+from capflow.params import Split
 from capflow.text.clean import one_line
 
 # A file name has to fit into a folder of the download store, with an ending for what is unfinished.
@@ -75,6 +76,20 @@ class Annotations:
         for caption in self.annotations:
             firsts.setdefault(caption["image_id"], caption)
         return Annotations(self.images, list(firsts.values()), self.info)
+
+
+def shared_picture(splits: Mapping[Split, Annotations]) -> tuple[str, Split, Split] | None:
+    """A picture that is in two splits, by its file name, and these splits; None where all are disjoint.
+
+    A model that has learned from the pictures that it is scored on looks better than it is.
+    """
+    home: dict[str, Split] = {}
+    for split, part in splits.items():
+        for image in part.images:
+            first = home.setdefault(image["file_name"], split)
+            if first != split:
+                return image["file_name"], first, split
+    return None
 
 
 def read(path: Path) -> Annotations:

@@ -107,4 +107,5 @@ class Batches:
 
     def _batch(self, chosen: Indices) -> Batch:
         rows, picture = np.unique(self._rows[chosen], return_inverse=True)
-        return Batch(rows, torch.from_numpy(picture.astype(np.int64)), self._captions.padded(chosen))
+        tokens = torch.from_numpy(self._captions.padded(chosen))
+        return Batch(rows, torch.from_numpy(picture.astype(np.int64)), tokens)

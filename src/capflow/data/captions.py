@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from capflow.data.annotations import Annotations
 from capflow.errors import CapflowError
@@ -71,7 +69,7 @@ class EncodedCaptions:
         """int64 [N], the length of each caption with its start and end."""
         return np.diff(self.offsets)
 
-    def padded(self, chosen: Ids) -> Tensor:
+    def padded(self, chosen: Ids) -> Ids:
         """Captions as a matrix, int64 [B, longest of them], filled up with padding.
 
         Args:
@@ -82,7 +80,7 @@ class EncodedCaptions:
         real = column < lengths[:, None]
         matrix = np.full(real.shape, PAD, np.int64)
         matrix[real] = self.tokens[(starts[:, None] + column)[real]]
-        return torch.from_numpy(matrix)
+        return matrix
 
     def save(self, folder: Path) -> None:
         """Write ``tokens.npy``, ``offsets.npy`` and ``images.npy``."""
