@@ -159,21 +159,19 @@ def score(
 
 @app.command()
 def verify(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Artifacts; none: all in dvc.lock.")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; none: everything.")] = None,
 ) -> None:
-    """Check artifacts, here and in DVC's cache, against their recorded digests."""
+    """Check artifacts, DVC's cache and what was fetched against their recorded digests."""
     from tqdm import tqdm
 
     from capflow import verify as records
 
     root = project.root()
     cache = records.cache_folder(root)
-    outs = {
-        out: list(records.files_of(out, cache))
-        for out in records.chosen(records.recorded_outs(root), paths or [])
-    }
+    recorded = records.recorded_outs(root) + records.fetched(project.downloads())
+    outs = {out: list(records.files_of(out, cache)) for out in records.chosen(recorded, paths or [])}
     for out, files in outs.items():
-        if not files:
+        if not files and out.algorithm == "md5":
             typer.echo(
                 f"not checked: {_nearby(out.path)}, for it is not here; `dvc pull` fetches it", err=True
             )
@@ -188,7 +186,10 @@ def verify(
 
 def _rotten_sentence(rotten: "list[Rotten]") -> str:
     """Which files are not what they should be, a line each, and how to get the right ones back."""
-    lines = [f"{_nearby(file.path)}: MD5 {found}, but {file.md5} was recorded" for file, found in rotten]
+    lines = [
+        f"{_nearby(file.path)}: {file.algorithm} {found}, but {file.digest} was recorded"
+        for file, found in rotten
+    ]
     doomed = dict.fromkeys(
         _nearby(file.artifact if file.path.is_relative_to(file.artifact) else file.path) for file, _ in rotten
     )

@@ -1,8 +1,9 @@
-"""Artifacts against the digests that were recorded of them, in the workspace and in DVC's cache.
+"""Files against the digests that were recorded of them: in the workspace, DVC's cache, the download store.
 
 DVC takes a read-only object of its cache for right without a look at it: a byte that flips there is
 served in silence. Here each file is read again. What DVC recorded is in dvc.lock, the digest of a
-folder being that of a list of its files, which the cache holds as ``<digest>.dir``.
+folder being that of a list of its files, which the cache holds as ``<digest>.dir``. What was fetched
+stands in the manifest of the store.
 """
 
 import configparser
@@ -11,10 +12,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
+from capflow.data import manifest
 from capflow.errors import CapflowError
 from capflow.files import digest
 
@@ -23,15 +25,16 @@ _FOLDER = ".dir"
 
 
 class Recorded(NamedTuple):
-    """A file of an artifact, and the MD5 that it should have."""
+    """A file of an artifact, and the digest that it should have: an MD5 of DVC's, or our SHA-256."""
 
     artifact: Path
     path: Path
-    md5: str
+    digest: str
+    algorithm: Literal["md5", "sha256"] = "md5"
 
 
 class Rotten(NamedTuple):
-    """A file that is not what was recorded, and what it is: another MD5, or unreadable."""
+    """A file that is not what was recorded, and what it is: another digest, or unreadable."""
 
     file: Recorded
     found: str
@@ -60,6 +63,19 @@ def recorded_outs(root: Path) -> list[Recorded]:
     return outs
 
 
+def fetched(folder: Path) -> list[Recorded]:
+    """The files that the download store holds, by its manifest.
+
+    Raises:
+        CapflowError: the manifest cannot be read.
+    """
+    return [
+        Recorded(folder / entry.path, folder / entry.path, entry.sha256, "sha256")
+        for entry in manifest.read(folder).values()
+        if entry.state == "done"
+    ]
+
+
 def _read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_bytes())
@@ -82,10 +98,10 @@ def cache_folder(root: Path) -> Path:
 
 
 def chosen(outs: Sequence[Recorded], paths: Sequence[Path]) -> list[Recorded]:
-    """The outputs that ``paths`` name, lie in, or contain; without paths all of them.
+    """What ``paths`` name, lie in, or contain; without paths everything.
 
     Raises:
-        CapflowError: a path has nothing to do with any output.
+        CapflowError: a path has nothing to do with anything recorded.
     """
     if not paths:
         return list(outs)
@@ -95,21 +111,23 @@ def chosen(outs: Sequence[Recorded], paths: Sequence[Path]) -> list[Recorded]:
         near = [out for out in outs if out.path.is_relative_to(whole) or whole.is_relative_to(out.path)]
         if not near:
             raise CapflowError(
-                f"{path}: dvc.lock records no such artifact; see `dvc status` for their names."
+                f"{path}: neither dvc.lock nor the download store records such a file; correct the path."
             )
         wanted += near
     return list(dict.fromkeys(wanted))
 
 
 def files_of(out: Recorded, cache: Path) -> Iterator[Recorded]:
-    """The files of an output and their objects in the cache, those that are there.
+    """The files of an output and their objects in the cache, or a fetched file; those that are there.
 
     The list of a folder comes first. Where the list is damaged or absent, nothing else can be told.
     """
-    held = _object(cache, out.md5)
-    own = out._replace(path=held, md5=out.md5.removesuffix(_FOLDER))
-    copies = [own] if out.md5.endswith(_FOLDER) else [out, own]
-    if out.md5.endswith(_FOLDER) and held.is_file() and _digest(held) == own.md5:
+    if out.algorithm == "sha256":
+        return iter([out] if out.path.is_file() else [])
+    held = _object(cache, out.digest)
+    own = out._replace(path=held, digest=out.digest.removesuffix(_FOLDER))
+    copies = [own] if out.digest.endswith(_FOLDER) else [out, own]
+    if out.digest.endswith(_FOLDER) and held.is_file() and _digest(own) == own.digest:
         for entry in json.loads(held.read_bytes()):
             copies.append(Recorded(out.artifact, out.path / entry["relpath"], entry["md5"]))
             copies.append(Recorded(out.artifact, _object(cache, entry["md5"]), entry["md5"]))
@@ -135,20 +153,20 @@ def check(files: Iterable[Recorded], progress: Progress) -> list[Rotten]:
         names.setdefault((state.st_dev, state.st_ino), []).append(file)
     groups = list(names.values())
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(_digest, [group[0].path for group in groups])
+        found = pool.map(_digest, [group[0] for group in groups])
         shown = progress([group[0].path for group in groups], len(groups))
         results = [result for _, result in zip(shown, found, strict=True)]
     return [
         Rotten(file, result)
         for group, result in zip(groups, results, strict=True)
         for file in group
-        if result != file.md5
+        if result != file.digest
     ]
 
 
-def _digest(path: Path) -> str:
-    """The MD5 of a file, or why it cannot be read: rotten disks say so themselves."""
+def _digest(file: Recorded) -> str:
+    """The digest of a file, or why it cannot be read: rotten disks say so themselves."""
     try:
-        return digest(path, "md5")
+        return digest(file.path, file.algorithm)
     except OSError as error:
         return f"unreadable ({error.strerror})"

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from capflow import verify
+from capflow import project, verify
 from capflow.cli import app, main
+from capflow.data import manifest
 from capflow.errors import CapflowError
+from capflow.files import digest
 
 STAGES = """
 stages:
@@ -54,9 +56,9 @@ def store(cache: Path, content: bytes, end: str = "") -> str:
 def lay_out(root: Path, cache: Path) -> None:
     """A checkout as `dvc repro` leaves it: outputs that are hard links into the cache, and dvc.lock."""
     digests = {name: store(cache, letter.encode() * 5000) for name, letter in CONTENT.items()}
-    for name, digest in digests.items():
+    for name, known in digests.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        os.link(cache / "files/md5" / digest[:2] / digest[2:], root / name)
+        os.link(cache / "files/md5" / known[:2] / known[2:], root / name)
     listing = [{"md5": digests[name], "relpath": name[4:]} for name in ("out/a.txt", "out/b/c.txt")]
     folder = store(cache, json.dumps(listing, sort_keys=True).encode(), ".dir")
     (root / "data").mkdir()
@@ -116,7 +118,7 @@ def test_row_49_a_rotten_object_is_named(root: Path, name: str) -> None:
     sentence = verified()
     assert sentence.startswith("2 files are not as recorded:")
     for path in (name, held):
-        assert f"\n  {path}: MD5 {md5(Path(name).read_bytes())}, but {recorded} was recorded" in sentence
+        assert f"\n  {path}: md5 {md5(Path(name).read_bytes())}, but {recorded} was recorded" in sentence
     assert f"rm -rf {name.partition('/')[0]} {held}\n" in sentence
 
 
@@ -133,7 +135,7 @@ def test_row_49_a_copy_in_the_workspace_and_an_object_rot_apart(root: Path) -> N
 def test_row_49_a_rotten_list_of_a_folder_is_named(root: Path) -> None:
     (listing,) = (root / ".dvc/cache").rglob("*.dir")
     rot(listing)
-    assert f"{listing.relative_to(root)}: MD5 " in verified("out")
+    assert f"{listing.relative_to(root)}: md5 " in verified("out")
 
 
 def test_row_49_what_cannot_be_read_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +143,7 @@ def test_row_49_what_cannot_be_read_is_named(root: Path, monkeypatch: pytest.Mon
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(verify, "digest", fail)
-    assert "model.bin: MD5 unreadable (Input/output error), but" in verified("model.bin")
+    assert "model.bin: md5 unreadable (Input/output error), but" in verified("model.bin")
 
 
 def test_the_exit_code_and_the_words(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +195,7 @@ def test_bad_records_are_named(root: Path, name: str, content: str | None, probl
 
 
 def test_a_path_that_is_no_artifact_is_named(root: Path) -> None:
-    assert verified("data").startswith("data: dvc.lock records no such artifact")
+    assert verified("data").startswith("data: neither dvc.lock nor the download store")
 
 
 def test_row_49_the_remedy_helps(root: Path) -> None:
@@ -222,3 +224,22 @@ def dvc_repro() -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_row_49_what_was_fetched_is_checked_too(root: Path) -> None:
+    store = project.downloads()
+    (store / "host").mkdir(parents=True)
+    names = ("host/whole.jpg", "host/rotten.jpg", "host/removed.jpg")
+    for name in names:
+        (store / name).write_bytes(name.encode() * 50)
+    with manifest.Manifest(store) as record:
+        record.note(
+            manifest.Entry(name, f"https://{name}", "done", sha256=digest(store / name)) for name in names
+        )
+    (store / names[2]).unlink()
+    rot(store / names[1])
+    sentence = verified(str(store))
+    assert sentence.startswith("1 files are not as recorded:\n  .capflow/downloads/host/rotten.jpg: sha256 ")
+    assert "rm -rf .capflow/downloads/host/rotten.jpg" in sentence
+    (store / names[1]).unlink()
+    assert "are as recorded" in verified()
