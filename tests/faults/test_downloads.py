@@ -1,12 +1,9 @@
-"""Each row of what may go wrong with a download, and what must happen then."""
+"""What may go wrong with the network and the server while a file comes; rows 1 to 8."""
 
 import datetime
-import hashlib
-import ipaddress
 import logging
 import random
 import socket
-import ssl
 import threading
 import time
 from email.utils import format_datetime
@@ -14,20 +11,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from filelock import FileLock
 
 from capflow import project
 from capflow.data import crew, manifest, transfer
-from capflow.data.addresses import foreign_fault, redirect_fault
 from capflow.data.download import fetch
-from capflow.data.headers import picture_fault
-from capflow.files import digest
 from tests.faults.conftest import CONTENT, request, stored
-from tests.faults.server import HTML, Fault, Server, serving
+from tests.faults.server import Fault, Server
 
 WHOLE = len(CONTENT) + 1
 
@@ -199,189 +189,6 @@ def test_row_08_retry_after_is_capped(server: Server) -> None:
     start = time.monotonic()
     assert fetch([request(f"{server.url}/0.bin")], "busy") == []
     assert time.monotonic() - start < 2
-
-
-@pytest.mark.parametrize("status", [403, 404])
-def test_row_09_what_is_not_there_is_asked_for_once_and_recorded(server: Server, status: int) -> None:
-    server.faults["/1.bin"] = [Fault(status=status)]
-    failures = fetch([request(f"{server.url}/{number}.bin") for number in range(3)], "some")
-    assert [(failure.request.target.name, failure.absent) for failure in failures] == [("1.bin", True)]
-    assert len(server.asked) == 3
-    entry = manifest.read(project.downloads())["1.bin"]
-    assert (entry.state, entry.reason.split()[:2]) == ("missing", ["HTTP", str(status)])
-
-
-def test_row_10_a_page_instead_of_a_picture(server: Server) -> None:
-    server.faults["/0.bin"] = [HTML, HTML]
-    (failure,) = fetch([request(f"{server.url}/0.bin", lambda p: picture_fault(p.read_bytes()))], "html")
-    assert (failure.reason, len(server.asked), stored()) == ("not a picture", 2, {})
-
-
-def test_row_11_a_length_that_is_too_great(server: Server) -> None:
-    server.faults["/0.bin"] = [Fault(headers={"Content-Length": str(WHOLE + 100)})] * crew.ATTEMPTS
-    (failure,) = fetch([request(f"{server.url}/0.bin")], "long")
-    assert failure.reason.startswith(("the connection broke off", "HTTP 416"))
-    assert "0.bin" not in stored()
-
-
-def test_row_11_a_size_that_is_not_the_known_one(server: Server) -> None:
-    (failure,) = fetch([request(f"{server.url}/0.bin", size=WHOLE + 1)], "size")
-    assert failure.reason == f"{WHOLE:,} bytes are announced instead of {WHOLE + 1:,}"
-    assert stored() == {}
-
-
-def test_row_11_chunked_is_accepted_when_the_digest_holds(server: Server) -> None:
-    right = digest(server.root / "0.bin")
-
-    def fault(path: Path) -> str | None:
-        return None if digest(path) == right else "its SHA-256 is another"
-
-    server.faults["/0.bin"] = [Fault(chunked=True, cut=5000), Fault(chunked=True, headers={"ETag": None})]
-    assert fetch([request(f"{server.url}/0.bin", fault)], "chunked") == []
-    assert stored() == {"0.bin": CONTENT + b"\0"}
-
-
-def test_row_11_a_body_without_any_end_is_refused(server: Server) -> None:
-    server.faults["/0.bin"] = [Fault(headers={"Content-Length": None})] * 2
-    (failure,) = fetch([request(f"{server.url}/0.bin")], "unframed")
-    assert failure.reason == "an answer that does not say where it ends"
-    server.faults["/0.bin"] = [Fault(headers={"Content-Length": None})]
-    assert fetch([request(f"{server.url}/0.bin", size=WHOLE)], "known size") == []
-
-
-def test_row_12_wrong_bytes_are_fetched_once_more_and_named(server: Server) -> None:
-    right, wrong = digest(server.root / "0.bin"), b"x" * WHOLE
-
-    def fault(path: Path) -> str | None:
-        return None if digest(path) == right else f"its SHA-256 is {digest(path)[:8]}"
-
-    server.faults["/0.bin"] = [Fault(body=wrong)] * 2
-    (failure,) = fetch([request(f"{server.url}/0.bin", fault)], "wrong")
-    assert (len(server.asked), stored()) == (2, {})
-    assert failure.reason == f"its SHA-256 is {hashlib.sha256(wrong).hexdigest()[:8]}"
-    server.faults["/0.bin"] = [Fault(body=wrong)]
-    assert fetch([request(f"{server.url}/0.bin", fault)], "once wrong") == []
-
-
-def test_row_13_redirects_go_where_the_catalogue_allows(server: Server) -> None:
-    other = server.url.replace("127.0.0.1", "localhost")
-    server.faults["/0.bin"] = [Fault(status=302, headers={"Location": f"{other}/1.bin"})] * 2
-    (failure,) = fetch([request(f"{server.url}/0.bin")], "refused")
-    host = other.removeprefix("http://")
-    assert failure.reason == f"a redirect that is refused: {host} is not among the data set's `hosts`"
-    assert (server.paths(), stored()) == (["/0.bin"], {})
-    assert fetch([request(f"{server.url}/0.bin", hosts=frozenset({host}))], "allowed") == []
-    assert stored() == {"0.bin": CONTENT + b"\1"}
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "allowed"),
-    [
-        ("https://a.org/x", "https://a.org/y", True),
-        ("http://a.org/x", "https://a.org/x", True),
-        ("https://a.org/x", "http://a.org/x", False),
-        ("https://a.org/x", "https://b.org/x", False),
-        ("https://a.org/x", "https://cdn.org/x", True),
-        ("https://a.org/x", "http://cdn.org/x", False),
-        ("https://a.org/x", "https://cdn.org:8443/x", False),
-        ("http://a.org/x", "http://a.org:8080/x", False),
-        ("http://a.org/x", "file:///etc/passwd", False),
-        ("http://a.org/x", "http://me:secret@a.org/x", False),
-        ("http://a.org/x", "http://[::1/x", False),
-    ],
-)
-def test_row_13_each_redirect_is_judged(source: str, target: str, allowed: bool) -> None:
-    assert (redirect_fault(source, target, {"cdn.org"}) is None) == allowed
-
-
-def test_row_13_redirects_in_a_circle_end(server: Server) -> None:
-    server.faults["/0.bin"] = [Fault(status=301, headers={"Location": "/0.bin"})] * 99
-    (failure,) = fetch([request(f"{server.url}/0.bin")], "circle")
-    assert (failure.reason, len(server.asked)) == ("more than 5 redirects", 5)
-
-
-def _self_signed(folder: Path) -> ssl.SSLContext:
-    """A server's context with a certificate that nobody vouches for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "self-signed.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context
-
-
-def test_row_14_a_bad_certificate_is_refused(server: Server, tmp_path: Path) -> None:
-    with serving(server.root, tls=_self_signed(tmp_path)) as secure:
-        (failure,) = fetch([request(f"{secure.url}/0.bin")], "tls")
-        assert "certificate is not to be trusted" in failure.reason
-        assert (secure.asked, server.asked, stored()) == ([], [], {})
-
-
-def test_row_15_an_oversized_body_ends_at_the_cap(server: Server) -> None:
-    server.faults["/0.bin"] = [Fault(endless=True, headers={"Transfer-Encoding": None})] * 2
-    endless = request(f"{server.url}/0.bin", size=1 << 19)
-    announced = request(f"{server.url}/1.bin", cap=1000)
-    failures = fetch([endless, announced], "large")
-    assert [failure.reason for failure in failures] == [
-        f"more than {1 << 19:,} bytes came",
-        f"{WHOLE:,} bytes are announced, 1,000 are allowed",
-    ]
-    assert server.sent["/0.bin"] < 16 << 20
-    assert (len(server.asked), stored()) == (2, {})
-
-
-def test_row_15_chunks_without_end_stop_at_the_cap(server: Server) -> None:
-    server.faults["/0.bin"] = [Fault(chunked=True)]
-    (failure,) = fetch([request(f"{server.url}/0.bin", cap=1000)], "chunks")
-    assert (failure.reason, stored()) == ("more than 1,000 bytes came", {})
-
-
-@pytest.mark.parametrize(
-    ("url", "own", "refused"),
-    [
-        ("file:///etc/passwd", "https://a.org", True),
-        ("ftp://a.org/x.jpg", "https://a.org", True),
-        ("http://127.0.0.1/x.jpg", "https://a.org", True),
-        ("http://localhost:8080/x.jpg", "https://a.org", True),
-        ("http://169.254.169.254/latest", "https://a.org", True),
-        ("http://10.1.2.3/x.jpg", "https://a.org", True),
-        ("http://[::1]/x.jpg", "https://a.org", True),
-        ("http://[fd00::1]/x.jpg", "https://a.org", True),
-        ("http://0x7f.1/x.jpg", "https://a.org", True),
-        ("http://2130706433/x.jpg", "https://a.org", True),
-        ("http://router.local/x.jpg", "https://a.org", True),
-        ("http://127.0.0.1:9/x.jpg", "http://127.0.0.1:8000/coco", False),
-        ("http://images.cocodataset.org/train2014/x.jpg", "https://a.org", False),
-    ],
-)
-def test_row_16_addresses_from_downloaded_files(url: str, own: str, refused: bool) -> None:
-    assert (foreign_fault(url, own) is not None) == refused
-
-
-def test_row_16_only_the_web_is_asked(checkout: Path) -> None:
-    secret = checkout / "secret.bin"
-    secret.write_bytes(CONTENT)
-    (failure,) = fetch([request(f"file://{secret}")], "file")
-    assert "neither http:// nor https://" in failure.reason
-    assert stored() == {}
 
 
 def test_a_second_process_says_that_it_waits(server: Server, caplog: pytest.LogCaptureFixture) -> None:
