@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Flickr8k: an LSTM of 512 on the pooled features of a frozen SqueezeNet 1.0, beam 5.
 #
-# Cost     FLICKR_COST
-# Scores   FLICKR_SCORES
+# Cost     12 min 4 s in all on two processor cores (AMD EPYC with AVX512-BF16, 2026-11-21), 40 s of them an epoch.
+# Scores   Of dev (it chose the epoch, the rate and the beam): BLEU-1 56.5, BLEU-4 17.3, METEOR 18.6, ROUGE-L 43.4,
+#          CIDEr 42.5. Measured with
+#          FLICKR8K_ROOT=flickr8k ENCODER_WEIGHTS=squeezenet1_0_imagenet.npz runs/flickr8k.sh
+#          on the 7,000 photographs of train and dev at 224 x 224 pixels.
 #
 # Inputs   FLICKR8K_ROOT    the folder with the photographs and captions, in any of its usual forms
 #          ENCODER          a torchvision classifier (squeezenet1_0)
