@@ -129,8 +129,11 @@ def files_of(out: Recorded, cache: Path) -> Iterator[Recorded]:
     copies = [own] if out.digest.endswith(_FOLDER) else [out, own]
     if out.digest.endswith(_FOLDER) and held.is_file() and _digest(own) == own.digest:
         for entry in json.loads(held.read_bytes()):
-            copies.append(Recorded(out.artifact, out.path / entry["relpath"], entry["md5"]))
-            copies.append(Recorded(out.artifact, _object(cache, entry["md5"]), entry["md5"]))
+            file = Recorded(out.artifact, out.path / entry["relpath"], entry["md5"])
+            kept = file._replace(path=_object(cache, entry["md5"]))
+            # A file that is in neither place is lost, which reading it will tell.
+            copies += [file] if not kept.path.is_file() else [file, kept] if file.path.is_file() else [kept]
+        return iter(copies)
     return (copy for copy in copies if copy.path.is_file())
 
 
@@ -147,10 +150,9 @@ def check(files: Iterable[Recorded], progress: Progress) -> list[Rotten]:
         files: what to read; every one is there.
         progress: shows how many of the files have been read.
     """
-    names: dict[tuple[int, int], list[Recorded]] = {}
+    names: dict[tuple[object, object], list[Recorded]] = {}
     for file in dict.fromkeys(files):
-        state = file.path.stat()
-        names.setdefault((state.st_dev, state.st_ino), []).append(file)
+        names.setdefault(_identity(file.path), []).append(file)
     groups = list(names.values())
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(_digest, [group[0] for group in groups])
@@ -162,6 +164,15 @@ def check(files: Iterable[Recorded], progress: Progress) -> list[Rotten]:
         for file in group
         if result != file.digest
     ]
+
+
+def _identity(path: Path) -> tuple[object, object]:
+    """The same for all names of one file."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return path, None
+    return state.st_dev, state.st_ino
 
 
 def _digest(file: Recorded) -> str:

@@ -200,6 +200,10 @@ def test_karpathy_split(mirror: Server, form: str) -> None:
         ({"images": [{"cocoid": 1, "split": "train"}]}, "there is no picture 2"),
         ({"images": [{"cocoid": 1, "split": "dev"}]}, r"images\[0\]: .*'split': 'dev'"),
         ({"images": [3]}, r"images\[0\]"),
+        (
+            {"images": [{"cocoid": 1, "split": "train"}, {"cocoid": 1, "split": "test"}]},
+            r"images\[1\]: picture 1 is in train, too",
+        ),
         ([], "no list `images`"),
     ],
 )
@@ -228,7 +232,8 @@ def test_karpathy_split_from_mirrors_in_order(mirror: Server, caplog: pytest.Log
     karpathy_lists(mirror.root)
     lists = [{"path": f"coco_karpathy_{split}.json"} for split in ("train", "val", "test")]
     empty = {"base": f"{mirror.url}/elsewhere", "files": [{"path": "dataset_coco.json"}]}
-    mirrors = [empty, {"base": mirror.url, "files": lists}]
+    partial = {"base": mirror.url, "files": [*lists[:2], {"path": "coco_karpathy_gone.json"}]}
+    mirrors = [empty, partial, {"base": mirror.url, "files": lists}]
     splits = CocoSource(spec(mirror, split="karpathy", karpathy_mirrors=mirrors), HOME).annotations()
     assert [len(splits[split].images) for split in ("train", "val", "test")] == [5, 1, 1]
     assert "elsewhere: the server has no dataset_coco.json" in caplog.text

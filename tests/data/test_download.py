@@ -76,5 +76,5 @@ def test_status_counts_and_names(server: Server, capsys: pytest.CaptureFixture[s
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.split() == ["server", "done", "begun", "missing", "failed", "GB"]
     assert "       1  HTTP 403 Forbidden" in rows
-    assert "missing   1.bin" in rows
+    assert "failed    1.bin" in rows
     assert any(row.split()[:5] == ["0.bin", "1", "0", "0", "0"] for row in rows)

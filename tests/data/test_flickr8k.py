@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from capflow.data.sources import Missing
-from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource
+from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource, _file_name
 from capflow.data.sources.flickr30k import FLICKR30K, Flickr30kSpec
 from capflow.errors import CapflowError
 from tests.data.conftest import jpeg
@@ -175,7 +175,10 @@ def test_karpathys_file_has_captions_and_splits(checkout: Path, name: str) -> No
     [
         ("[]", "no list `images`"),
         ('{"images": [{"filename": "a.jpg", "split": "dev", "sentences": []}]}', r"images\[0\]: has no"),
-        ('{"images": [{"filename": "../a.jpg", "split": "val", "sentences": []}]}', "not the plain name"),
+        (
+            '{"images": [{"filename": "../a.jpg", "split": "val", "sentences": [{"raw": "x"}]}]}',
+            "not the plain name",
+        ),
     ],
 )
 def test_bad_files_of_karpathys_are_named(checkout: Path, content: str, message: str) -> None:
@@ -188,3 +191,21 @@ def test_a_line_without_bars_is_named(checkout: Path) -> None:
     lay_out(checkout / "f", "results.csv", BARS + "nothing", PLAIN, "Images")
     with pytest.raises(CapflowError, match=r"results\.csv:12: 'nothing' is not name"):
         flickr30k("f").annotations()
+
+
+def test_captions_stay_with_their_pictures(checkout: Path) -> None:
+    lay_out(
+        checkout / "f",
+        "captions.csv",
+        "image,caption\n1_ab.jpg,A dog\n1_ab.jpg_2.jpg,A cat\n",
+        PLAIN,
+        "images.zip",
+    )
+    with pytest.raises(CapflowError):
+        FlickrSource(spec(), Path("f")).annotations()
+    assert [_file_name(name) for name in ("1", "1.jpg.1", "1.jpg_2.jpg", "1.png")] == [
+        "1.jpg",
+        "1.jpg",
+        "1.jpg_2.jpg",
+        "1.png",
+    ]

@@ -113,3 +113,9 @@ def test_deal(names: list[str], shares: Shares, seed: int) -> None:
     if names:
         kept = deal({names[0]: "test"}, names, shares, seed)
         assert kept[names[0]] == "test"
+
+
+def test_two_photographs_with_one_name_in_the_archive(photos: Path) -> None:
+    write_table(photos, "image,caption", "summer/1.jpg,A dog", "summer__1.jpg,A cat")
+    with pytest.raises(CapflowError, match=r"csv:3: summer__1\.jpg and summer/1\.jpg would have one name"):
+        source().annotations()

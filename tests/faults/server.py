@@ -28,6 +28,7 @@ class Fault:
         chunk: send the body in pieces of so many bytes ...
         pause: ... and wait so many seconds after each.
         whole: ignore Range, and send everything with status 200.
+        heedless: ignore If-Range, and send the rest of whatever there is now.
         shift: the body of a 206 begins so many bytes too late, and says so.
         chunked: send the body chunked, so without a length.
         endless: repeat the body until the client has had enough.
@@ -40,6 +41,7 @@ class Fault:
     chunk: int = 1 << 16
     pause: float = 0.0
     whole: bool = False
+    heedless: bool = False
     shift: int = 0
     chunked: bool = False
     endless: bool = False
@@ -114,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if version in (self.headers.get("If-None-Match"), self.headers.get("If-Modified-Since")):
             self._answer(304, b"", {name: version}, fault)
-        elif wanted and self.headers.get("If-Range") == version and not fault.whole:
+        elif wanted and (fault.heedless or self.headers.get("If-Range") == version) and not fault.whole:
             start = int(wanted[1]) + fault.shift
             if start >= len(content):
                 self._answer(416, b"", {"Content-Range": f"bytes */{len(content)}"}, fault)

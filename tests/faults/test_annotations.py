@@ -29,7 +29,18 @@ GOOD: dict[str, Any] = {
         {"id": 3, "image_id": 7, "caption": "three"},
     ],
 }
-OUTSIDE = ["../../x.jpg", "/x.jpg", "a/x.jpg", "..", "C:\\x.jpg", "c:x.jpg", "a\\x.jpg", "x\n.jpg", "é" * 120]
+OUTSIDE = [
+    "../../x.jpg",
+    "/x.jpg",
+    "a/x.jpg",
+    "..",
+    "C:\\x.jpg",
+    "c:x.jpg",
+    "a\\x.jpg",
+    "x\n.jpg",
+    "é" * 120,
+    ".x.jpg.part",
+]
 
 
 def changed(place: list[Any], value: Any) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from capflow import project
 from capflow.data import crew, manifest
 from capflow.data.addresses import foreign_fault, redirect_fault
 from capflow.data.download import fetch
-from capflow.data.headers import picture_fault
+from capflow.data.headers import cut_fault, picture_fault
 from capflow.files import digest
+from tests.data.conftest import jpeg
 from tests.faults.conftest import CONTENT, request, stored
 from tests.faults.server import HTML, Fault, Server, serving
 
@@ -28,10 +29,15 @@ WHOLE = len(CONTENT) + 1
 def test_row_09_what_is_not_there_is_asked_for_once_and_recorded(server: Server, status: int) -> None:
     server.faults["/1.bin"] = [Fault(status=status)]
     failures = fetch([request(f"{server.url}/{number}.bin") for number in range(3)], "some")
-    assert [(failure.request.target.name, failure.absent) for failure in failures] == [("1.bin", True)]
+    assert [(failure.request.target.name, failure.absent) for failure in failures] == [
+        ("1.bin", status == 404)
+    ]
     assert len(server.asked) == 3
     entry = manifest.read(project.downloads())["1.bin"]
-    assert (entry.state, entry.reason.split()[:2]) == ("missing", ["HTTP", str(status)])
+    assert (entry.state, entry.reason.split()[:2]) == (
+        "missing" if status == 404 else "failed",
+        ["HTTP", str(status)],
+    )
 
 
 def test_row_10_a_page_instead_of_a_picture(server: Server) -> None:
@@ -205,3 +211,53 @@ def test_row_16_only_the_web_is_asked(checkout: Path) -> None:
     (failure,) = fetch([request(f"file://{secret}")], "file")
     assert "neither http:// nor https://" in failure.reason
     assert stored() == {}
+
+
+@pytest.mark.parametrize(
+    "headers", [{"ETag": '"caf\xe9"'}, {"Last-Modified": "Sat, 01 Jan 2022 00:00:00 +" + "9" * 30}]
+)
+def test_odd_headers_do_no_harm(server: Server, headers: dict[str, str | None]) -> None:
+    server.etag = None
+    server.faults["/0.bin"] = [Fault(headers=headers)]
+    assert fetch([request(f"{server.url}/0.bin")], "odd") == []
+    assert fetch([request(f"{server.url}/1.bin")], "next") == []
+    assert {entry.state for entry in manifest.read(project.downloads()).values()} == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault(status=302, headers={"Location": "http://[::1/x"}), "no address"),
+        (Fault(status=304), "HTTP 304"),
+        (Fault(status=403), "HTTP 403"),
+    ],
+)
+def test_an_odd_answer_fails_one_file_and_not_the_run(server: Server, fault: Fault, reason: str) -> None:
+    server.faults["/0.bin"] = [fault] * 5
+    (failure,) = fetch([request(f"{server.url}/{number}.bin") for number in range(3)], "odd")
+    assert reason in failure.reason
+    assert sorted(stored()) == ["1.bin", "2.bin"]
+
+
+def test_a_check_that_breaks_down_ends_the_run(server: Server) -> None:
+    def broken(_: Path) -> str | None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        fetch([request(f"{server.url}/0.bin", broken)], "broken")
+
+
+def test_row_24_a_stored_file_of_another_size_is_fetched_again(server: Server) -> None:
+    asked = request(f"{server.url}/0.bin", lambda _: None)
+    assert fetch([asked], "first") == []
+    asked.target.write_bytes(b"short")
+    server.etag = '"2"'
+    assert fetch([asked], "second") == []
+    assert stored() == {"0.bin": CONTENT + b"\0"}
+
+
+def test_row_23_a_picture_that_was_cut_and_declared_whole() -> None:
+    whole = jpeg(1)
+    assert cut_fault(whole) is None
+    assert cut_fault(whole + b"trailing bytes") is None
+    assert cut_fault(whole[: len(whole) // 2 + 200]) == "a JPEG without its end"

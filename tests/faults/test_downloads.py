@@ -140,6 +140,37 @@ def test_row_06_a_changed_object_is_never_mixed(
     assert stored() == {"0.bin": b"new" * 4000}
 
 
+@pytest.mark.parametrize("etag", ['"1"', None])
+def test_row_06_a_server_that_does_not_heed_if_range(
+    server: Server, monkeypatch: pytest.MonkeyPatch, etag: str | None
+) -> None:
+    monkeypatch.setattr(crew, "ATTEMPTS", 1)
+    server.etag = etag
+    server.faults["/0.bin"] = [Fault(cut=5000)]
+    assert len(fetch([request(f"{server.url}/0.bin", lambda _: None)], "old")) == 1
+    (server.root / "0.bin").write_bytes(b"n" * WHOLE)
+    server.etag, server.changed = etag and '"2"', server.changed + 9
+    monkeypatch.setattr(crew, "ATTEMPTS", 2)
+    server.faults["/0.bin"] = [Fault(heedless=True)]
+    assert fetch([request(f"{server.url}/0.bin", lambda _: None)], "new") == []
+    assert stored() == {"0.bin": b"n" * WHOLE}
+
+
+def test_row_06_an_old_file_is_never_taken_for_the_new_one(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "ATTEMPTS", 1)
+    url = f"{server.url}/0.bin"
+    assert fetch([request(url, lambda _: None, edition="old")], "old") == []
+    (server.root / "0.bin").write_bytes(b"new" * 4000)
+    server.etag = '"2"'
+    server.faults["/0.bin"] = [Fault(cut=5000)]
+    assert len(fetch([request(url, lambda _: None, edition="new")], "cut")) == 1
+    (project.downloads() / ".0.bin.part").unlink()
+    assert fetch([request(url, lambda _: None, edition="new")], "new") == []
+    assert stored() == {"0.bin": b"new" * 4000}
+
+
 def test_row_07_a_stall_ends_at_the_read_deadline(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "_SILENCE", 0.2)
     server.faults["/0.bin"] = [Fault(chunk=5000, pause=2.0)]

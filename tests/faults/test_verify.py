@@ -243,3 +243,10 @@ def test_row_49_what_was_fetched_is_checked_too(root: Path) -> None:
     assert "rm -rf .capflow/downloads/host/rotten.jpg" in sentence
     (store / names[1]).unlink()
     assert "are as recorded" in verified()
+
+
+def test_row_49_a_file_that_is_nowhere_is_named(root: Path) -> None:
+    lost = root / "out/a.txt"
+    Path(object_of(lost, root / ".dvc/cache")).unlink()
+    lost.unlink()
+    assert "out/a.txt: md5 unreadable (No such file or directory), but" in verified("out")

@@ -189,8 +189,11 @@ def _is_storable(value: object, depth: int) -> bool:
 
 
 def is_file_name(name: object) -> bool:
-    """Whether ``name`` is the plain, printable name of a file, without a folder or a drive."""
-    if not isinstance(name, str) or name in {"", ".", ".."} or not name.isprintable():
+    """Whether ``name`` is the plain, printable name of a file that is not hidden, without folder or drive.
+
+    Names that begin with a dot belong to files that are not whole yet.
+    """
+    if not isinstance(name, str) or name[:1] in {"", "."} or not name.isprintable():
         return False
     return not set(name) & {"/", "\\"} and name[1:2] != ":" and len(name.encode()) <= _NAME_BYTES
 

@@ -10,7 +10,8 @@ import aiohttp
 from capflow.data.manifest import Entry
 from capflow.data.request import AbsentError, PassingError, RefusedError, Request, WrongFileError
 
-_NOT_THERE = frozenset({401, 403, 404, 410})
+_NOT_THERE = frozenset({404, 410})
+_NOT_FOR_US = frozenset({401, 403, 407, 451})
 
 
 class Answer(NamedTuple):
@@ -50,13 +51,15 @@ def judged(response: aiohttp.ClientResponse, request: Request, known: Entry | No
         TransferError: no file, not the one that was asked for, or too much of it.
     """
     if response.status in _NOT_THERE:
-        raise AbsentError(f"HTTP {response.status} {response.reason}")
+        raise AbsentError(_status(response))
+    if response.status in _NOT_FOR_US:
+        raise RefusedError(_status(response))
     if response.status == 206 and known and have:
         return _judged_rest(response, request, known, have)
     if response.status != 200:
         if response.status in {206, 416}:
             request.part.unlink(missing_ok=True)
-        raise PassingError(f"HTTP {response.status} {response.reason}", _retry_after(response))
+        raise PassingError(_status(response), _retry_after(response))
     length = response.content_length
     framed = length is not None or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
     if not framed and request.size is None:
@@ -65,13 +68,21 @@ def judged(response: aiohttp.ClientResponse, request: Request, known: Entry | No
     return Answer(0, length, _version(response))
 
 
+def _status(response: aiohttp.ClientResponse) -> str:
+    """The status in words; a server may send any bytes there."""
+    return f"HTTP {response.status} {(response.reason or '').encode('ascii', 'replace').decode()}"
+
+
 def _judged_rest(response: aiohttp.ClientResponse, request: Request, known: Entry, have: int) -> Answer:
-    stated = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
+    stated = re.fullmatch(
+        r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("Content-Range", "")
+    )
     start, total = (int(stated[1]), int(stated[2]) + 1) if stated else (-1, 0)
     whole = stated is not None and stated[3] in {"*", str(total)} and known.size in {0, total}
     length = response.content_length in {None, total - have}
-    etag = response.headers.get("ETag")
-    same = etag in {None, known.version} or '"' not in known.version
+    # Not every server heeds If-Range, and the rest must come with the name that the beginning had.
+    name = "ETag" if '"' in known.version else "Last-Modified"
+    same = response.headers.get(name) == known.version
     if not (start == have and whole and length and same):
         request.part.unlink(missing_ok=True)
         raise PassingError("the server sent another part of the file than was asked for")
@@ -97,7 +108,7 @@ def over(request: Request, reason: str) -> RefusedError:
 def _version(response: aiohttp.ClientResponse) -> str:
     """The version of an answer; a date is strong when it is older than the answer (RFC 9110, 8.8.2.2)."""
     if etag := response.headers.get("ETag", ""):
-        return etag if '"' in etag else ""
+        return etag if '"' in etag and etag.isascii() else ""
     changed = response.headers.get("Last-Modified", "")
     moment, sent = _date(changed), _date(response.headers.get("Date", ""))
     if moment is None:
@@ -117,6 +128,6 @@ def _retry_after(response: aiohttp.ClientResponse) -> float:
 def _date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -83,7 +83,7 @@ class Crew:
                     await asyncio.gather(*workers, return_exceptions=True)
                 finally:
                     self._installer.close()
-            await installing
+                await installing
 
     def _interrupt(self, workers: Sequence["asyncio.Task[None]"]) -> None:
         if self.interrupted:
@@ -124,11 +124,13 @@ class Crew:
     async def _attempt(self, request: Request) -> None:
         request.target.parent.mkdir(parents=True, exist_ok=True)
         async with self._slots:
+            if self._stop.is_set():
+                raise PassingError("interrupted")
             came = await self._courier.bring(request, self._manifest.get(request.target))
         entry = entry_of(request, self._manifest)
         if came:
             await self._installer.install(request, entry)
-        elif fault := request.fault(request.target):
+        elif fault := await asyncio.to_thread(request.fault, request.target):
             raise RefusedError(f"the server says that its file has not changed, but {fault}")
         else:
             self._manifest.note([entry])
@@ -143,7 +145,8 @@ class Crew:
 
     def _begin(self, request: Request, size: int, version: str) -> None:
         entry = entry_of(request, self._manifest)
-        self._manifest.note([entry._replace(state="begun", size=size, sha256="", version=version, reason="")])
+        # The digest of what is in its place stays, so that the old file is never taken for the new one.
+        self._manifest.note([entry._replace(state="begun", size=size, version=version, reason="")])
 
     def _fail(self, request: Request, reason: str, state: State) -> None:
         self.failures.append(Failure(request, reason, absent=state == "missing"))

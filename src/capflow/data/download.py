@@ -81,10 +81,13 @@ def _is_there(request: Request, manifest: Manifest) -> bool:
         return False
     entry = manifest.get(request.target)
     if entry is None or (entry.state == "begun" and not request.part.exists()):
-        # Renamed, then killed before it was recorded; or the manifest is lost.
-        if request.fault(request.target):
+        # Renamed, then killed before it was recorded; or the manifest is lost. Or it is the old file,
+        # and the new one came to nothing.
+        sha256 = digest(request.target)
+        if (entry and sha256 == entry.sha256) or request.fault(request.target):
             return False
-        size, sha256 = request.target.stat().st_size, digest(request.target)
+        size = request.target.stat().st_size
         entry = entry_of(request, manifest)._replace(state="done", size=size, sha256=sha256)
         manifest.note([entry])
-    return entry.state == "done" and request.edition in {"", entry.edition}
+    whole = entry.size == request.target.stat().st_size
+    return entry.state == "done" and whole and request.edition in {"", entry.edition}

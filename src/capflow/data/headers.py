@@ -52,6 +52,16 @@ def picture_fault(content: bytes) -> str | None:
     return None
 
 
+def cut_fault(content: bytes) -> str | None:
+    """Whether a JPEG ends before its time: no end of image (FF D9) after the start of its last scan (FF DA).
+
+    That is judged without decoding. It finds transfers that were cut and declared whole.
+    """
+    if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda"):
+        return "a JPEG without its end"
+    return None
+
+
 def told(error: Exception) -> str:
     """What a library's exception says, on one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -52,7 +52,7 @@ class Installer:
             try:
                 faults = await asyncio.to_thread(_put, orders, self._manifest)
                 outcomes = [WrongFileError(fault) if fault else None for fault in faults]
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
                 _settle(orders, [error] * len(orders))
             else:
                 _settle(orders, outcomes)

@@ -84,7 +84,7 @@ class Manifest:
     def note(self, entries: Iterable[Entry]) -> None:
         """Record entries, with the time; a later one of the same path replaces an earlier one."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        stamped = [entry._replace(when=now) for entry in entries]
+        stamped = [_sayable(entry)._replace(when=now) for entry in entries]
         self._entries |= {entry.path: entry for entry in stamped}
         # One write, so that a kill leaves whole lines behind.
         os.write(self._journal, "".join(json.dumps(entry) + "\n" for entry in stamped).encode())
@@ -154,13 +154,25 @@ def _read_table(path: Path) -> dict[str, Entry]:
         return {}
     try:
         columns = parquet.ParquetFile(path).read(list(Entry._fields)).to_pydict()
-        rows = zip(*(columns[name] for name in Entry._fields), strict=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise CapflowError(
-            f"{path}: cannot be read ({' '.join(str(error).split())}); remove it: the files beside it are "
-            "taken up again and not fetched."
-        ) from None
-    return {entry.path: entry for entry in map(Entry._make, rows)}
+        entries = [Entry._make(row) for row in zip(*(columns[n] for n in Entry._fields), strict=True)]
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise _unreadable(path, " ".join(str(error).split())) from None
+    if any(entry.state not in get_args(State) or not isinstance(entry.size, int) for entry in entries):
+        raise _unreadable(path, "it holds what nobody wrote")
+    return {entry.path: entry for entry in entries}
+
+
+def _unreadable(path: Path, reason: str) -> CapflowError:
+    return CapflowError(
+        f"{path}: cannot be read ({reason}); remove it: the files beside it are taken up again, "
+        "and not fetched."
+    )
+
+
+def _sayable(entry: Entry) -> Entry:
+    """Without characters that cannot be written, such as those that stand for a server's odd bytes."""
+    reason, version = (text.encode("utf-8", "replace").decode() for text in (entry.reason, entry.version))
+    return entry._replace(reason=reason, version=version)
 
 
 def _table(entries: Iterable[Entry]) -> "pa.Table":

@@ -64,12 +64,14 @@ class Courier:
         have = begun(request, known)
         if known and have and have == known.size and request.edition == known.edition:
             return True
+        headers = conditions(request, known, have)
+        conditional = not {"If-None-Match", "If-Modified-Since"}.isdisjoint(headers)
         try:
-            async with self._opened(request, conditions(request, known, have)) as response:
-                if response.status == 304:
+            async with self._opened(request, headers) as response:
+                if response.status == 304 and conditional:
                     return False
                 await self._receive(response, request, judged(response, request, known, have))
-        except aiohttp.ClientSSLError as error:
+        except aiohttp.ClientConnectorCertificateError as error:
             raise RefusedError(f"its TLS certificate is not to be trusted ({_one_line(error)})") from None
         except aiohttp.InvalidURL:
             raise RefusedError("it is no address") from None
@@ -94,10 +96,7 @@ class Courier:
                 if response.status not in _MOVED:
                     yield response
                     return
-                target = urljoin(url, response.headers.get("Location", ""))
-            if fault := redirect_fault(url, target, request.hosts):
-                raise RefusedError(fault)
-            url = target
+                url = _target(url, response.headers.get("Location", ""), request)
         raise RefusedError(f"more than {_REDIRECTS} redirects")
 
     def _proxy(self, url: str) -> str | None:
@@ -127,6 +126,17 @@ class Courier:
             raise PassingError(f"the connection broke off after {size:,}{of} bytes") from None
         finally:
             self._bar.total -= max(0, expected - (size - answer.start))
+
+
+def _target(url: str, location: str, request: Request) -> str:
+    try:
+        target = urljoin(url, location)
+        fault = redirect_fault(url, target, request.hosts)
+    except ValueError:
+        raise RefusedError(f"a redirect to {location[:200]!r}, which is no address") from None
+    if fault:
+        raise RefusedError(fault)
+    return target
 
 
 class _Pace:

@@ -17,7 +17,7 @@ from capflow.data import archives
 from capflow.data.addresses import foreign_fault
 from capflow.data.annotations import Annotations, ImageRecord
 from capflow.data.download import fetch
-from capflow.data.headers import picture_fault
+from capflow.data.headers import cut_fault, picture_fault
 from capflow.data.request import Request
 from capflow.data.sources import Missing, karpathy
 from capflow.data.sources.photos import PhotoSpec
@@ -199,12 +199,10 @@ class CocoSource:
         Nothing else of ``coco_url`` is used, and one that leads into a private network is refused.
         """
         url = image["coco_url"]
-        folder = PurePosixPath(urlsplit(url).path).parent.name
-        known = {split.folder for split in self._spec.splits.values()}
         fault = foreign_fault(url, self._remote.base)
-        if folder not in known:
+        folder = "" if fault else PurePosixPath(urlsplit(url).path).parent.name
+        if folder not in {split.folder for split in self._spec.splits.values()}:
             fault = fault or f"{url} is in no folder of COCO"
-        if fault:
             raise CapflowError(f"picture {image['id']}: `coco_url`: {fault}; correct the annotations.")
         return f"{folder}/{image['file_name']}"
 
@@ -212,10 +210,13 @@ class CocoSource:
 def _from_mirror(mirror: Mirror) -> list[Path]:
     remote = Remote(mirror.base, mirror=True, hosts=mirror.hosts)
     paths = [remote.get(file) for file in mirror.files]
-    if found := [path for path in paths if path is not None]:
-        return found
-    raise CapflowError(f"{mirror.base}: the server has no {mirror.files[0].path}.")
+    found = [path for path in paths if path is not None]
+    if len(found) < len(mirror.files):
+        absent = next(file.path for file, path in zip(mirror.files, paths, strict=True) if path is None)
+        raise CapflowError(f"{mirror.base}: the server has no {absent}.")
+    return found
 
 
 def _fault(path: Path) -> str | None:
-    return picture_fault(path.read_bytes())
+    content = path.read_bytes()
+    return picture_fault(content) or cut_fault(content)

@@ -208,4 +208,7 @@ def _lines(path: Path) -> list[str]:
 
 def _file_name(name: str) -> str:
     """The picture's file name: lists leave ``.jpg`` out, and one stray name has ``.jpg.1``."""
-    return name.partition(".jpg")[0] + ".jpg"
+    stray = re.fullmatch(r"(.+\.jpg)\.\d", name)
+    if stray:
+        return stray[1]
+    return name if "." in name else f"{name}.jpg"

@@ -98,8 +98,14 @@ class FolderSource:
         for name, path in self._photographs.items():
             by_bare_name.setdefault(path.name, []).append(name)
         names: dict[str, str] = {}
+        plain: dict[str, str] = {}
         for row in rows:
             name = _flat(row.image)
+            if plain.setdefault(name, row.image).removeprefix("./") != row.image.removeprefix("./"):
+                raise CapflowError(
+                    f"{row.place}: {row.image} and {plain[name]} would have one name in the archive; "
+                    "rename one of them."
+                )
             bare = by_bare_name.get(row.image, [])
             if not is_file_name(name):
                 raise CapflowError(

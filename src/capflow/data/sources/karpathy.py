@@ -47,7 +47,10 @@ def read(paths: Sequence[Path]) -> dict[int, Split]:
                     f"{path}: images[{index}]: {str(image)[:100]} has no known split or no picture; "
                     f"this is not Karpathy's {FILE}, please fetch it again."
                 )
-            splits[number] = split
+            if splits.setdefault(number, split) != split:
+                raise CapflowError(
+                    f"{path}: images[{index}]: picture {number} is in {splits[number]}, too; fetch it again."
+                )
     return splits
 
 
@@ -80,13 +83,15 @@ def read_captions(path: Path) -> list[Row]:
 
 def _captions(image: Any, place: str) -> list[Row]:
     try:
-        name, split = str(image["filename"]), _SPLITS[image["split"]]
-        texts = [str(sentence["raw"]) for sentence in image["sentences"]]
+        name, split = image["filename"], _SPLITS[image["split"]]
+        texts = [sentence["raw"] for sentence in image["sentences"]]
     except (KeyError, TypeError):
+        name, split, texts = "", "train", []
+    if not texts or not all(isinstance(text, str) for text in texts):
         raise CapflowError(
             f"{place}: has no `filename`, no known `split` or no `sentences` with `raw` text; "
             "fetch the file again."
-        ) from None
+        )
     if not is_file_name(name):
         raise CapflowError(f"{place}: `filename` is {name!r}, not the plain name of a file; fetch it again.")
     return [checked(Row(name, text, split, place)) for text in texts]
