@@ -161,20 +161,27 @@ def score(
 def verify(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; none: everything.")] = None,
 ) -> None:
-    """Check artifacts, DVC's cache and what was fetched against their recorded digests."""
+    """Check artifacts, DVC's cache and what was fetched against their recorded digests.
+
+    The exit code is 1 if a file is not as recorded, or if what you named is not here.
+    """
     from tqdm import tqdm
 
     from capflow import verify as records
 
     root = project.root()
     cache = records.cache_folder(root)
-    recorded = records.recorded_outs(root) + records.fetched(project.downloads())
-    outs = {out: list(records.files_of(out, cache)) for out in records.chosen(recorded, paths or [])}
-    for out, files in outs.items():
-        if not files and out.algorithm == "md5":
-            typer.echo(
-                f"not checked: {_nearby(out.path)}, for it is not here; `dvc pull` fetches it", err=True
-            )
+    chosen = records.chosen(records.recorded(root, project.downloads()), paths or [])
+    outs = {out: list(records.files_of(out, cache)) for out in chosen}
+    # What was fetched may be thrown away again, and is not missed if nobody asks for it.
+    absent = [out for out, files in outs.items() if not files and (paths or out.algorithm == "md5")]
+    for out in absent:
+        typer.echo(
+            f"not checked: {_nearby(out.path)}, for it is not here; `dvc pull` or `dvc repro` brings it",
+            err=True,
+        )
+    if not (root / "dvc.lock").exists():
+        typer.echo("not checked: the artifacts, for `dvc repro` has written no dvc.lock yet", err=True)
     everything = [file for files in outs.values() for file in files]
     rotten = records.check(
         everything, lambda items, total: tqdm(items, "verify", total, unit="file", disable=None)
@@ -182,6 +189,8 @@ def verify(
     if rotten:
         raise CapflowError(_rotten_sentence(rotten))
     typer.echo(f"{len(everything)} files of {sum(map(bool, outs.values()))} artifacts are as recorded")
+    if paths and absent:
+        raise typer.Exit(1)
 
 
 def _rotten_sentence(rotten: "list[Rotten]") -> str:

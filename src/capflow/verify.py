@@ -9,6 +9,7 @@ stands in the manifest of the store.
 import configparser
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,6 +41,19 @@ class Rotten(NamedTuple):
     found: str
 
 
+def recorded(root: Path, downloads: Path) -> list[Recorded]:
+    """Everything whose digest is on record: the outputs of the stages, and what was fetched.
+
+    Where there is no dvc.lock, the objects of DVC's cache stand for the outputs: each has its digest
+    for a name.
+
+    Raises:
+        CapflowError: a record cannot be read.
+    """
+    locked = (root / "dvc.lock").exists()
+    return (recorded_outs(root) if locked else cached(cache_folder(root))) + fetched(downloads)
+
+
 def recorded_outs(root: Path) -> list[Recorded]:
     """The outputs of all stages: files, and folders with the digest of their list of files.
 
@@ -61,6 +75,16 @@ def recorded_outs(root: Path) -> list[Recorded]:
             "restore it with `git restore dvc.lock dvc.yaml`."
         ) from None
     return outs
+
+
+def cached(cache: Path) -> list[Recorded]:
+    """The objects of DVC's cache."""
+    objects = {path: f"{path.parent.name}{path.name}" for path in cache.glob("files/md5/??/*")}
+    return [
+        Recorded(path, path, name.removesuffix(_FOLDER))
+        for path, name in sorted(objects.items())
+        if re.fullmatch(rf"[0-9a-f]{{32}}({re.escape(_FOLDER)})?", name)
+    ]
 
 
 def fetched(folder: Path) -> list[Recorded]:
@@ -94,7 +118,8 @@ def cache_folder(root: Path) -> Path:
     except (configparser.Error, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise CapflowError(f"{root / '.dvc/config'}: not valid settings ({reason}); correct them.") from None
-    return root / ".dvc" / settings.get("cache", "dir", fallback="cache")
+    folder = root / ".dvc" / settings.get("cache", "dir", fallback="cache")
+    return Path(os.path.normpath(folder))
 
 
 def chosen(outs: Sequence[Recorded], paths: Sequence[Path]) -> list[Recorded]:
@@ -118,11 +143,12 @@ def chosen(outs: Sequence[Recorded], paths: Sequence[Path]) -> list[Recorded]:
 
 
 def files_of(out: Recorded, cache: Path) -> Iterator[Recorded]:
-    """The files of an output and their objects in the cache, or a fetched file; those that are there.
+    """The files of an output and their objects in the cache; those that are there.
 
     The list of a folder comes first. Where the list is damaged or absent, nothing else can be told.
+    A fetched file, and an object of the cache, is one file.
     """
-    if out.algorithm == "sha256":
+    if out.algorithm == "sha256" or out.path.is_relative_to(cache):
         return iter([out] if out.path.is_file() else [])
     held = _object(cache, out.digest)
     own = out._replace(path=held, digest=out.digest.removesuffix(_FOLDER))

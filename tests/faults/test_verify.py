@@ -90,12 +90,12 @@ def rot(path: Path) -> None:
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
-def verified(*paths: str) -> str:
+def verified(*paths: str, code: int = 0) -> str:
     """What the command says; its error, where it has one."""
     result = CliRunner().invoke(app, ["verify", *paths])
     if isinstance(result.exception, CapflowError):
         return str(result.exception)
-    assert result.exit_code == 0, result.exception
+    assert result.exit_code == code, result.exception
     return result.output
 
 
@@ -174,10 +174,49 @@ def test_what_is_not_here_is_said(root: Path) -> None:
     assert "not checked: out" in verified()
 
 
+def test_what_is_named_and_not_here_is_a_failure(root: Path) -> None:
+    shutil.rmtree(root / ".dvc/cache")
+    (root / "model.bin").unlink()
+    assert "not checked: model.bin" in verified("model.bin", code=1)
+
+
+def test_without_a_lock_cache_and_store_are_checked(root: Path) -> None:
+    (root / "dvc.lock").unlink()
+    assert verified() == (
+        "not checked: the artifacts, for `dvc repro` has written no dvc.lock yet\n"
+        "4 files of 4 artifacts are as recorded\n"
+    )
+    (root / ".dvc/cache/files/md5/00").mkdir()
+    (root / ".dvc/cache/files/md5/00/.half-written").touch()
+    fetch_one(root)
+    assert "5 files of 5 artifacts" in verified()
+    held = object_of(root / "model.bin", Path(".dvc/cache"))
+    rot(root / held)
+    assert f"\n  {held}: md5 " in verified()
+    assert "1 files of 1 artifacts" in verified(".capflow")
+
+
+def test_where_nothing_was_ever_made_there_is_nothing_to_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_text(STAGES)
+    assert "0 files of 0 artifacts" in verified()
+    assert verified("model.bin").startswith("model.bin: neither dvc.lock nor the download store")
+
+
+def fetch_one(root: Path) -> None:
+    """Leave a file and its entry in the store, as a download does."""
+    file = root / ".capflow/downloads/host/x.jpg"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"x" * 50)
+    with manifest.Manifest(project.downloads()) as record:
+        record.note([manifest.Entry("host/x.jpg", "https://host/x.jpg", "done", sha256=digest(file))])
+
+
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("dvc.lock", None, "there is no such file; run `dvc repro`"),
         ("dvc.lock", "{", "not valid YAML"),
         ("dvc.lock", "[]", "not what DVC writes"),
         ("dvc.lock", "stages: {other: {}}", "not what DVC writes"),
@@ -185,10 +224,8 @@ def test_what_is_not_here_is_said(root: Path) -> None:
         (".dvc/config", "cache", "not valid settings"),
     ],
 )
-def test_bad_records_are_named(root: Path, name: str, content: str | None, problem: str) -> None:
-    (root / name).unlink(missing_ok=True)
-    if content is not None:
-        (root / name).write_text(content)
+def test_bad_records_are_named(root: Path, name: str, content: str, problem: str) -> None:
+    (root / name).write_text(content)
     sentence = verified()
     assert sentence.startswith(f"{root / name}: {problem}")
     assert "\n" not in sentence

@@ -11,7 +11,9 @@ from capflow.data.manifest import Entry
 from capflow.data.request import AbsentError, PassingError, RefusedError, Request, WrongFileError
 
 _NOT_THERE = frozenset({404, 410})
-_NOT_FOR_US = frozenset({401, 403, 407, 451})
+# What else the server holds to be wrong with the question (RFC 9110, section 15.5; RFC 6585 and 8470)
+# stays wrong, but for: timeout, part out of range, other connection, too early, too many.
+_MAY_PASS = frozenset({408, 416, 421, 425, 429})
 
 
 class Answer(NamedTuple):
@@ -52,7 +54,7 @@ def judged(response: aiohttp.ClientResponse, request: Request, known: Entry | No
     """
     if response.status in _NOT_THERE:
         raise AbsentError(_status(response))
-    if response.status in _NOT_FOR_US:
+    if 400 <= response.status < 500 and response.status not in _MAY_PASS:
         raise RefusedError(_status(response))
     if response.status == 206 and known and have:
         return _judged_rest(response, request, known, have)
@@ -74,11 +76,8 @@ def _status(response: aiohttp.ClientResponse) -> str:
 
 
 def _judged_rest(response: aiohttp.ClientResponse, request: Request, known: Entry, have: int) -> Answer:
-    stated = re.fullmatch(
-        r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("Content-Range", "")
-    )
-    start, total = (int(stated[1]), int(stated[2]) + 1) if stated else (-1, 0)
-    whole = stated is not None and stated[3] in {"*", str(total)} and known.size in {0, total}
+    start, end, total = _stated_range(response.headers.get("Content-Range", ""), known.size)
+    whole = end == total and known.size in {0, total}
     length = response.content_length in {None, total - have}
     # Not every server heeds If-Range, and the rest must come with the name that the beginning had.
     name = "ETag" if '"' in known.version else "Last-Modified"
@@ -88,6 +87,18 @@ def _judged_rest(response: aiohttp.ClientResponse, request: Request, known: Entr
         raise PassingError("the server sent another part of the file than was asked for")
     _check_size(request, total)
     return Answer(have, total, known.version)
+
+
+def _stated_range(header: str, known: int) -> tuple[int, int, int]:
+    """Content-Range: the first byte, the one after the last, and the length of the whole file.
+
+    That may be left open (``*``). Then it is the one that is known, since a server need not send all
+    that it is asked for.
+    """
+    stated = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", header)
+    if stated is None:
+        return -1, 0, 0
+    return int(stated[1]), int(stated[2]) + 1, known if stated[3] == "*" else int(stated[3])
 
 
 def _check_size(request: Request, total: int | None) -> None:

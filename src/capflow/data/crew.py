@@ -4,8 +4,10 @@ import asyncio
 import logging
 import os
 import random
+import resource
 import signal
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, NoReturn
@@ -23,10 +25,13 @@ from capflow.data.request import (
     WrongFileError,
 )
 from capflow.data.transfer import Courier, session
+from capflow.errors import CapflowError
+from capflow.files import digest
 
 logger = logging.getLogger(__name__)
 
-# Enough for fifty times the speed of one connection, without more than one processor can serve.
+# To one server: enough for fifty times the speed of one connection, without more than one processor
+# can serve. Several servers have twice as many together.
 CONNECTIONS = 56
 ATTEMPTS = 5
 # The longest pause between two attempts, and what is left to files on their way at an interruption;
@@ -34,8 +39,11 @@ ATTEMPTS = 5
 _PAUSE, _GRACE = 30.0, 5.0
 # An attempt that brought this many bytes does not count: a large file on a bad line needs many.
 _PROGRESS = 1 << 20
-# So many requests in a row given up for the network: it is down, and the rest need not try.
+# So many requests to one server in a row given up for the network: it is down, the rest need not try.
 _OUTAGE = CONNECTIONS
+# Files that a process has open besides, and those that a connection needs: a socket and a part, for
+# each of two servers.
+_OTHERS, _NEEDED = 32, 4
 
 
 class Failure(NamedTuple):
@@ -62,28 +70,34 @@ class Crew:
         self.failures: list[Failure] = []
         self.interrupted = False
         self._manifest, self._bar, self._total = manifest, bar, total
-        self._done = self._given_up = 0
+        self._done = 0
 
     async def fetch(self, requests: Sequence[Request]) -> None:
-        """Fetch all requests, or what is possible until an interruption."""
-        self._stop, self._slots = asyncio.Event(), asyncio.Semaphore(CONNECTIONS)
-        self._installer = Installer(self._manifest)
-        async with session(CONNECTIONS) as connections:
+        """Fetch all requests, or what is possible until an interruption.
+
+        Raises:
+            CapflowError: hardly any file may be open.
+            OSError: the store cannot be written; nothing goes on behind the caller's back then.
+        """
+        limit = _affordable()
+        self._stop, self._installer = asyncio.Event(), Installer(self._manifest)
+        self._servers: defaultdict[str, _Server] = defaultdict(lambda: _Server(limit))
+        async with session(limit) as connections:
             self._courier = Courier(connections, self._bar, self._begin)
             queue = iter(requests)
-            # Twice as many as there are connections: while one file is checked and synced, another comes.
-            workers = [
-                asyncio.create_task(self._work(queue)) for _ in range(min(2 * CONNECTIONS, len(requests)))
-            ]
+            # Twice as many as a server serves: while one file is checked and synced, another comes.
+            workers = [asyncio.create_task(self._work(queue)) for _ in range(min(2 * limit, len(requests)))]
             installing = asyncio.create_task(self._installer.work())
             with _interruptions(lambda: self._interrupt(workers)):
-                try:
-                    await asyncio.gather(*workers)
-                except asyncio.CancelledError:
-                    await asyncio.gather(*workers, return_exceptions=True)
-                finally:
-                    self._installer.close()
+                await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+                for worker in workers:
+                    worker.cancel()  # of use only where one has failed
+                outcomes = await asyncio.gather(*workers, return_exceptions=True)
+                self._installer.close()
                 await installing
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
 
     def _interrupt(self, workers: Sequence["asyncio.Task[None]"]) -> None:
         if self.interrupted:
@@ -106,34 +120,44 @@ class Crew:
     async def _persist(self, request: Request) -> None:
         """Try until the file is there, or until trying is of no use."""
         error: TransferError = PassingError("not tried, because the server does not answer")
-        patience = _Patience()
-        while patience.left and self._given_up < _OUTAGE:
+        patience, server = _Patience(), self._server_of(request)
+        while patience.left and server.given_up < _OUTAGE:
             try:
-                await self._attempt(request)
+                await self._attempt(request, server)
             except TransferError as failure:
                 error = failure
                 patience.suffer(error, request.part.stat().st_size if request.part.exists() else 0)
             else:
-                self._given_up = 0
+                server.given_up = 0
                 return
             if patience.left and await self._pause(patience.pause()):
                 return
-        self._given_up = self._given_up + 1 if isinstance(error, PassingError) else 0
+        server.given_up = server.given_up + 1 if isinstance(error, PassingError) else 0
         self._fail(request, str(error), "missing" if isinstance(error, AbsentError) else "failed")
 
-    async def _attempt(self, request: Request) -> None:
+    def _server_of(self, request: Request) -> "_Server":
+        return self._servers[request.url.partition("://")[2].partition("/")[0]]
+
+    async def _attempt(self, request: Request, server: "_Server") -> None:
         request.target.parent.mkdir(parents=True, exist_ok=True)
-        async with self._slots:
+        async with server.slots:
             if self._stop.is_set():
                 raise PassingError("interrupted")
             came = await self._courier.bring(request, self._manifest.get(request.target))
         entry = entry_of(request, self._manifest)
         if came:
             await self._installer.install(request, entry)
-        elif fault := await asyncio.to_thread(request.fault, request.target):
-            raise RefusedError(f"the server says that its file has not changed, but {fault}")
         else:
-            self._manifest.note([entry])
+            await self._confirm(request, entry)
+
+    async def _confirm(self, request: Request, entry: Entry) -> None:
+        """Keep a file that has not changed on its server, if it has not changed here."""
+        if await asyncio.to_thread(digest, request.target) != entry.sha256:
+            self._manifest.note([entry._replace(version="")])  # asks for all of it the next time
+            raise WrongFileError("the file in the store is not what came")
+        if fault := await asyncio.to_thread(request.fault, request.target):
+            raise RefusedError(f"the server says that its file has not changed, but {fault}")
+        self._manifest.note([entry])
 
     async def _pause(self, seconds: float) -> bool:
         """Wait; whether it ended in an interruption."""
@@ -152,6 +176,13 @@ class Crew:
         self.failures.append(Failure(request, reason, absent=state == "missing"))
         entry = entry_of(request, self._manifest)
         self._manifest.note([entry._replace(state=state, reason=reason)])
+
+
+class _Server:
+    """Whom the files come from: how many it sends at a time, and how many in a row it has not sent."""
+
+    def __init__(self, connections: int) -> None:
+        self.slots, self.given_up = asyncio.Semaphore(connections), 0
 
 
 class _Patience:
@@ -175,6 +206,19 @@ class _Patience:
         """Seconds until the next attempt: twice as many each time, jittered, or what the server asks for."""
         longest = 0.5 * 2 ** (ATTEMPTS - 1 - self.left)
         return min(_PAUSE, max(self._asked, random.uniform(longest / 2, longest)))
+
+
+def _affordable() -> int:
+    """The connections to a server that the limit of open files leaves room for."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most == resource.RLIM_INFINITY:
+        return CONNECTIONS
+    if (connections := (most - _OTHERS) // _NEEDED) < 1:
+        raise CapflowError(
+            f"at most {most} files may be open, which is too few for downloads; "
+            "allow more, for instance with `ulimit -n 256`, then run again."
+        )
+    return min(CONNECTIONS, connections)
 
 
 @contextmanager

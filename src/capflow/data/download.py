@@ -6,6 +6,7 @@ the store.
 """
 
 import asyncio
+import errno
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ def fetch(requests: Sequence[Request], title: str) -> list[Failure]:
         What could not be had, in the order of ``requests``.
 
     Raises:
-        CapflowError: the store cannot be written.
+        CapflowError: the store cannot be written, or hardly any file may be open.
         KeyboardInterrupt: after an interruption, once everything is in order.
     """
     try:
@@ -51,9 +52,10 @@ def fetch(requests: Sequence[Request], title: str) -> list[Failure]:
                 crew = Crew(manifest, bar, len(wanted))
                 asyncio.run(crew.fetch(wanted))
     except OSError as error:
+        crowded = error.errno in {errno.EMFILE, errno.ENFILE}
+        remedy = "allow more open files (`ulimit -n`)" if crowded else "make room or correct the permissions"
         raise CapflowError(
-            f"{project.downloads()}: cannot be used ({error}); make room or correct the permissions, "
-            "then run again."
+            f"{project.downloads()}: cannot be used ({error}); {remedy}, then run again."
         ) from None
     if crew.interrupted:
         raise KeyboardInterrupt

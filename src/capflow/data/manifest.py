@@ -5,6 +5,7 @@ a kill at any instant; at the end of a run, or at the start of the next one, the
 of ``manifest.parquet``.
 """
 
+import errno
 import json
 import os
 from collections import Counter
@@ -36,7 +37,7 @@ class Entry(NamedTuple):
             server says that it has no such file; ``failed``: could not be had, see ``reason``.
         size: in bytes; of a file that has only begun, what the server announced, or 0.
         sha256: of the content, once it is done.
-        edition: what it belongs to, see :class:`capflow.data.transfer.Request`.
+        edition: what it belongs to, see :class:`capflow.data.request.Request`.
         version: the server's name for the content: an ETag or the date of its last change; ``W/``
             before it says that it is too weak to join two parts by (RFC 9110, 8.8.1).
         reason: why it could not be had.
@@ -87,7 +88,9 @@ class Manifest:
         stamped = [_sayable(entry)._replace(when=now) for entry in entries]
         self._entries |= {entry.path: entry for entry in stamped}
         # One write, so that a kill leaves whole lines behind.
-        os.write(self._journal, "".join(json.dumps(entry) + "\n" for entry in stamped).encode())
+        lines = "".join(json.dumps(entry) + "\n" for entry in stamped).encode()
+        if os.write(self._journal, lines) < len(lines):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _open(self) -> None:
         self._journal = os.open(self._folder / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -107,13 +110,13 @@ def read(folder: Path) -> dict[str, Entry]:
     Raises:
         CapflowError: the table cannot be read.
     """
-    entries = _read_table(folder / TABLE)
-    try:
-        lines = (folder / JOURNAL).read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return entries
-    # What follows the last line break is a line that a power cut tore.
-    for line in lines[:-1]:
+    # The journal that belongs to a table is there until the next table is.
+    while True:
+        before = _stamp(folder / TABLE)
+        entries, lines = _read_table(folder / TABLE), _read_lines(folder / JOURNAL)
+        if _stamp(folder / TABLE) == before:
+            break
+    for line in lines:
         try:
             entry = Entry(*json.loads(line))
         except (ValueError, TypeError):
@@ -147,6 +150,23 @@ def _server(entry: Entry) -> str:
 
 def _of_server(entries: Iterable[Entry], server: str) -> Counter[str]:
     return Counter(entry.state for entry in entries if _server(entry) == server)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Changes when another file takes the place."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_ino, state.st_mtime_ns
+
+
+def _read_lines(journal: Path) -> list[bytes]:
+    """Whole lines; what follows the last line break is a line that a power cut tore."""
+    try:
+        return journal.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
 
 
 def _read_table(path: Path) -> dict[str, Entry]:

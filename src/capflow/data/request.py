@@ -55,4 +55,4 @@ class RefusedError(TransferError):
 
 
 class AbsentError(TransferError):
-    """The server says that it has no such file, or not for us."""
+    """The server says that it has no such file."""

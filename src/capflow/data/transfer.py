@@ -6,6 +6,7 @@ server still has the same version of the file (``Range`` and ``If-Range``, RFC 9
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,15 +20,35 @@ from tqdm import tqdm
 from capflow.data.addresses import address_fault, redirect_fault
 from capflow.data.answers import Answer, begun, conditions, judged, over
 from capflow.data.manifest import Entry
-from capflow.data.request import PassingError, RefusedError, Request
+from capflow.data.request import PassingError, RefusedError, Request, TransferError, WrongFileError
 
 # Seconds: to connect, without a byte, and until the answer begins.
 _CONNECT, _SILENCE, _ANSWER = 15.0, 30.0, 60.0
-# Bytes a second, on an average of so many seconds, below which a transfer is broken off. Together
-# with the byte cap this bounds the whole: a file of n bytes takes n / _LOWEST seconds at most.
+# Bytes a second, on an average of so many seconds, below which a transfer is broken off.
 _LOWEST, _WINDOW = 1024, 30.0
+# The deadline of a whole transfer: so many seconds, and one more for each so many bytes of it. It is
+# generous, because on a line of 1 Mbit/s a picture takes a minute while 55 others come beside it.
+_ALLOWED, _SLOWEST = 60.0, 16 << 10
 _REDIRECTS = 5
 _MOVED = frozenset({301, 302, 303, 307, 308})
+# OpenSSL's names for what no second attempt changes: the two ends have no protocol, cipher or key
+# strength in common, or the server has no such name, wants a certificate of ours, or speaks no TLS
+# at all (RFC 8446, section 6.2). What else happens to a handshake may pass.
+_NO_COMMON_TLS = frozenset(
+    {
+        "DH_KEY_TOO_SMALL",
+        "NO_PROTOCOLS_AVAILABLE",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_ACCESS_DENIED",
+        "TLSV1_ALERT_INSUFFICIENT_SECURITY",
+        "TLSV1_ALERT_PROTOCOL_VERSION",
+        "TLSV1_UNRECOGNIZED_NAME",
+        "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+        "UNSUPPORTED_PROTOCOL",
+        "WRONG_VERSION_NUMBER",
+    }
+)
 
 
 class Courier:
@@ -71,12 +92,8 @@ class Courier:
                 if response.status == 304 and conditional:
                     return False
                 await self._receive(response, request, judged(response, request, known, have))
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise RefusedError(f"its TLS certificate is not to be trusted ({_one_line(error)})") from None
-        except aiohttp.InvalidURL:
-            raise RefusedError("it is no address") from None
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise PassingError(_one_line(error) or "no answer in time") from None
+            raise _judged_failure(error) from None
         return True
 
     @asynccontextmanager
@@ -107,8 +124,8 @@ class Courier:
 
     async def _receive(self, response: aiohttp.ClientResponse, request: Request, answer: Answer) -> None:
         limit = request.size or request.cap
-        size, pace = answer.start, _Pace()
-        expected = (answer.total or 0) - answer.start
+        size, expected = answer.start, (answer.total or 0) - answer.start
+        pace = _Pace(expected)
         self._bar.total = (self._bar.total or 0) + expected
         try:
             with request.part.open("ab" if answer.start else "wb", buffering=0) as stream:
@@ -126,6 +143,9 @@ class Courier:
             raise PassingError(f"the connection broke off after {size:,}{of} bytes") from None
         finally:
             self._bar.total -= max(0, expected - (size - answer.start))
+        if size != (answer.total or request.size or size):
+            request.part.unlink()
+            raise WrongFileError(f"{size:,} bytes came instead of {answer.total or request.size:,}")
 
 
 def _target(url: str, location: str, request: Request) -> str:
@@ -139,25 +159,49 @@ def _target(url: str, location: str, request: Request) -> str:
     return target
 
 
-class _Pace:
-    """Notices a transfer that goes on, but too slowly to ever end."""
+def _judged_failure(error: Exception) -> TransferError:
+    """What a failure of the connection is to us: some cannot pass."""
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return RefusedError(f"its TLS certificate is not to be trusted ({_one_line(cause)})")
+    if isinstance(cause, ssl.SSLError) and cause.reason in _NO_COMMON_TLS:
+        return RefusedError(f"it and this machine do not agree on TLS ({_one_line(cause)})")
+    if isinstance(error, aiohttp.InvalidURL):
+        return RefusedError("it is no address")
+    return PassingError(_one_line(error) or "no answer in time")
 
-    def __init__(self) -> None:
-        self._since, self._bytes = time.monotonic(), 0
+
+class _Pace:
+    """Notices a transfer that goes on, but too slowly: of late, or as a whole.
+
+    Args:
+        expected: the bytes that were announced, or 0; then the deadline grows with what comes.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self._begun = self._since = time.monotonic()
+        self._expected, self._all, self._lately = expected, 0, 0
 
     def check(self, received: int) -> None:
-        self._bytes += received
-        passed = time.monotonic() - self._since
-        if passed >= _WINDOW:
-            if self._bytes < _LOWEST * passed:
-                raise PassingError(f"too slow: {self._bytes:,} bytes in {passed:.0f} seconds")
-            self._since, self._bytes = time.monotonic(), 0
+        self._all += received
+        self._lately += received
+        now = time.monotonic()
+        if now - self._begun > _ALLOWED + max(self._expected, self._all) / _SLOWEST:
+            raise PassingError(f"too long: {self._all:,} bytes in {now - self._begun:.0f} seconds")
+        if now - self._since >= _WINDOW:
+            if self._lately < _LOWEST * (now - self._since):
+                raise PassingError(f"too slow: {self._lately:,} bytes in {now - self._since:.0f} seconds")
+            self._since, self._lately = now, 0
 
 
 def session(connections: int) -> aiohttp.ClientSession:
-    """A session of so many connections, to one host or several, that are kept and used again."""
+    """A session that keeps its connections and uses them again: so many to a host, wherever it redirects.
+
+    Callers keep to the limit by themselves, because waiting for a connection is part of an answer's
+    deadline; here it holds for hosts that several others redirect to.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections),
+        connector=aiohttp.TCPConnector(limit=0, limit_per_host=connections),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE),
         # A compressed body would have another length than the file.
         headers={"Accept-Encoding": "identity"},

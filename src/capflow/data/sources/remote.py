@@ -5,6 +5,7 @@ digest is not asked for again. A mirror's own files may change under the same na
 asked whether they have, and is believed to be as it was when it does not answer.
 """
 
+import hashlib
 import json
 import logging
 import re
@@ -28,8 +29,25 @@ Address = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$"), AfterValidator(l
 Host = Annotated[str, Field(pattern=r"^[\w.-]+(:\d+)?$")]
 PlainPath = Annotated[str, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")]
 
+# Addresses that a folder's name tells apart when their `:` and `/` become `_`: the plain ones.
+_PLAIN = re.compile(
+    r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(?!/\d+(/|$))(/[A-Za-z0-9.-]+)*"
+    r"|http://[a-z0-9.-]+:\d+(/[A-Za-z0-9.-]+)*"
+)
 # The most that files may have where the catalogue does not say, in bytes.
 _ZIP_CAP, _JSON_CAP = 64 << 30, 1 << 30
+
+
+def folder_of(base: str) -> str:
+    """The name of a server's folder in the store: readable, and not that of any other address.
+
+    Usual addresses, of public servers by https and of mirrors by http and port, have their own
+    letters alone; others, such as ``https://a.org/b_c`` beside ``https://a.org/b/c``, a digest as well.
+    """
+    readable = re.sub(r"[^\w.-]+", "_", base.partition("://")[2], flags=re.ASCII)
+    if _PLAIN.fullmatch(base):
+        return readable
+    return f"{readable[:100]}@{hashlib.sha256(base.encode()).hexdigest()[:16]}"
 
 
 class RemoteFile(Section):
@@ -56,7 +74,7 @@ class Remote:
         self.hosts = frozenset(hosts)
         self._mirror = mirror
         self._known: dict[str, Path | None] = {}
-        self.store = project.downloads() / re.sub(r"[^\w.-]+", "_", base.partition("://")[2])
+        self.store = project.downloads() / folder_of(base)
 
     def get(self, file: RemoteFile) -> Path | None:
         """The place of a file in the store, fetched if need be; None when the server has no such file.
