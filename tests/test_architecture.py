@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from tests.checkout import ROOT
+
 SOURCE = ROOT / "src" / "capflow"
 LAYERS = ["errors", "files", "project", "params", "text", "data", "models", "evaluation", "training"]
 TOP = ["tracking", "photographs", "verify", "cli"]

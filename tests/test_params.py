@@ -9,8 +9,9 @@ import yaml
 
 from capflow.errors import CapflowError
 from capflow.params import Params, load_params
+from tests.checkout import ROOT
 
-SHIPPED = Path(__file__).parents[1] / "params.yaml"
+SHIPPED = ROOT / "params.yaml"
 
 
 def write(folder: Path, change: dict[str, Any]) -> Path:

@@ -13,8 +13,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from capflow.data.dataset import load_spec
 from capflow.params import Params, load_params
+from tests.checkout import ROOT
 
-ROOT = Path(__file__).parents[1]
 RECIPES = sorted(path.name for path in (ROOT / "runs").glob("*.sh"))
 # Instead of DVC: one argument a line.
 SPY = f'#!{sys.executable}\nimport sys\nprint("\\n".join(sys.argv[1:]))\n'

@@ -11,8 +11,7 @@ import pytest
 from capflow import tracking
 from capflow.errors import CapflowError
 from capflow.params import Params, load_params
-
-ROOT = Path(__file__).parents[1]
+from tests.checkout import ROOT
 
 
 @pytest.fixture

@@ -1,45 +1,17 @@
-"""A checkout in a temporary folder, and a tiny COCO on a loopback server."""
+"""A tiny COCO on a loopback server."""
 
-import io
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from capflow.data import crew
 from tests.faults.server import Server, serving
+from tests.photographs import jpeg
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 COUNTS = {"train2014": 4, "val2014": 3, "test2014": 2}
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory: an empty checkout with its catalogue; pauses between attempts are short."""
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(crew, "_PAUSE", 0.01)
-    (tmp_path / "dvc.yaml").touch()
-    for entry in (REPOSITORY / "data/sources").glob("*/dataset.yaml"):
-        copy = tmp_path / entry.relative_to(REPOSITORY)
-        copy.parent.mkdir(parents=True)
-        shutil.copy(entry, copy)
-    return tmp_path
-
-
-def jpeg(number: int) -> bytes:
-    """A small JPEG that differs from number to number."""
-    content = io.BytesIO()
-    Image.new("RGB", (24, 16), (number * 37 % 256, number * 59 % 256, number * 83 % 256)).save(
-        content, "JPEG"
-    )
-    return content.getvalue()
 
 
 def split_json(split: str, first_id: int, captions: bool) -> dict[str, Any]:

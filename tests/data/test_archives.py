@@ -8,7 +8,7 @@ import pytest
 from capflow.data import archives
 from capflow.data.sources import Missing
 from capflow.errors import CapflowError
-from tests.data.conftest import jpeg
+from tests.photographs import jpeg
 
 
 def test_packs_the_same_bytes_each_time(tmp_path: Path) -> None:

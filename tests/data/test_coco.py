@@ -14,8 +14,9 @@ from capflow.data.sources.remote import Remote, RemoteFile
 from capflow.errors import CapflowError
 from capflow.files import digest
 from capflow.params import load_yaml
-from tests.data.conftest import jpeg, split_json
+from tests.data.conftest import split_json
 from tests.faults.server import HTML, Fault, Server
+from tests.photographs import jpeg
 
 HOME = Path("data/sources/coco2014")
 ZIP = "annotations/annotations_trainval2014.zip"

@@ -6,9 +6,9 @@ from capflow.data import dataset
 from capflow.data.sources.coco import CocoSource, CocoSpec
 from capflow.errors import CapflowError
 from capflow.params import DataParams
-from tests.data.conftest import REPOSITORY
+from tests.checkout import ROOT
 
-ENTRIES = sorted(path.parent.name for path in (REPOSITORY / "data/sources").glob("*/dataset.yaml"))
+ENTRIES = sorted(path.parent.name for path in (ROOT / "data/sources").glob("*/dataset.yaml"))
 
 
 def chosen(name: str) -> DataParams:

@@ -16,7 +16,7 @@ from capflow.errors import CapflowError
 from capflow.files import digest
 from capflow.models.encoder import classifier
 from stages import download_encoder
-from tests.data.conftest import REPOSITORY
+from tests.checkout import ROOT
 from tests.faults.server import serving
 
 NAME = "shufflenet_v2_x0_5"
@@ -25,7 +25,7 @@ WRITTEN = project.ENCODER / "weights.safetensors"
 
 def choose(weights: str, name: str = NAME) -> None:
     """Write params.yaml."""
-    content: dict[str, Any] = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    content: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     content["encoder"] |= {"name": name, "weights": weights}
     Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 

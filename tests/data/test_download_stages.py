@@ -1,34 +1,20 @@
 import json
-import os
-import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.data.conftest import REPOSITORY
+from tests.checkout import ROOT
 from tests.faults.server import Server
+from tests.stage_processes import choose_coco, stage
 
 
 @pytest.fixture
 def coco(checkout: Path, mirror: Server) -> Server:
     """A checkout whose data set is the tiny COCO."""
-    shutil.copytree(REPOSITORY / "stages", checkout / "stages")
-    parameters = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
-    chosen = re.sub(r"(?m)^  name: scenes", "  name: coco2014", parameters, count=1)
-    (checkout / "params.yaml").write_text(chosen, encoding="utf-8")
-    entry = checkout / "data/sources/coco2014/dataset.yaml"
-    text = entry.read_text(encoding="utf-8")
-    entry.write_text(text.replace("mirror: null", f"mirror: {mirror.url}"), encoding="utf-8")
+    choose_coco(checkout, mirror.url)
     return mirror
-
-
-def stage(name: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", f"stages.{name}"], capture_output=True, text=True, check=False, env=os.environ
-    )
 
 
 def test_from_a_mirror_to_archives(coco: Server, checkout: Path) -> None:
@@ -71,7 +57,7 @@ def test_too_many_missing_pictures(coco: Server, checkout: Path) -> None:
 
 def test_an_interruption_exits_with_130() -> None:
     code = "from stages import run\ndef main():\n    raise KeyboardInterrupt\nrun(main)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (130, b"")
 
 

@@ -9,7 +9,7 @@ from capflow.data.sources import Missing
 from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource, _file_name
 from capflow.data.sources.flickr30k import FLICKR30K, Flickr30kSpec
 from capflow.errors import CapflowError
-from tests.data.conftest import jpeg
+from tests.photographs import jpeg
 
 NAMES = [f"{number}_ab.jpg" for number in range(1, 6)]
 CSV = "image,caption\n" + "".join(f'{name},"A dog , running ."\n{name},Two dogs .\n' for name in NAMES)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from capflow.data.sources import Missing
 from capflow.data.sources.folder import FolderSource, FolderSpec, Shares, deal
 from capflow.errors import CapflowError
-from tests.data.conftest import jpeg
+from tests.photographs import jpeg
 
 
 def source(**changes: Any) -> FolderSource:

@@ -20,6 +20,7 @@ from capflow.data.scenes.world import PAIRS, UNSEEN, UNSEEN_EVERY, Scene, draw_s
 from capflow.data.sources.scenes import ScenesSource, ScenesSpec
 from capflow.errors import CapflowError
 from capflow.params import SPLITS, Split, load_yaml
+from tests.checkout import ROOT
 
 scenes = st.builds(
     draw_scene,
@@ -202,5 +203,5 @@ def test_wrong_entries_of_the_catalogue_are_refused(tmp_path: Path, key: str, va
 
 
 def test_the_default_entry_is_sound() -> None:
-    entry = load_yaml(Path(__file__).parents[2] / "data/sources/scenes/dataset.yaml", ScenesSpec)
+    entry = load_yaml(ROOT / "data/sources/scenes/dataset.yaml", ScenesSpec)
     assert (entry.train, entry.val, entry.test, entry.size) == (6000, 400, 800, 96)

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+CONTENT = bytes(range(256)) * 64
 _MOST = 64 << 20  # bytes of one body: even an endless one ends
 
 
@@ -59,6 +60,7 @@ class Server:
         always: what is wrong with every other answer.
         asked: the path and the Range header of each request.
         sent: the bytes of bodies that were sent, by path.
+        most: as many answers as were under way at one time.
         etag: the version of all files; None: their dates say it, which lie a minute back.
     """
 
@@ -68,6 +70,9 @@ class Server:
     always: Fault = field(default_factory=Fault)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     sent: Counter[str] = field(default_factory=Counter)
+    most: int = 0
+    busy: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
     etag: str | None = '"1"'
     changed: float = field(default_factory=lambda: time.time() - 60)
 
@@ -98,6 +103,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         state = self.server.state
+        with state.lock:
+            state.busy += 1
+            state.most = max(state.most, state.busy)
+        try:
+            self._get(state)
+        finally:
+            with state.lock:
+                state.busy -= 1
+
+    def _get(self, state: Server) -> None:
         state.asked.append((self.path, self.headers.get("Range")))
         queue = state.faults.get(self.path)
         fault = queue.pop(0) if queue else state.always

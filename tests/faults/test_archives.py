@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from capflow.data import archives, zipcheck
 from capflow.errors import CapflowError
-from tests.data.conftest import jpeg
 from tests.faults.naming import works_or_names
+from tests.photographs import jpeg
 
 BIG = 50_000_000
 

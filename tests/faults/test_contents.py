@@ -1,16 +1,9 @@
 """What a server may send instead of the file, and where it may send one to; rows 9 to 16."""
 
-import datetime
 import hashlib
-import ipaddress
-import ssl
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from capflow import project
 from capflow.data import crew, manifest
@@ -18,9 +11,9 @@ from capflow.data.addresses import foreign_fault, redirect_fault
 from capflow.data.download import fetch
 from capflow.data.headers import cut_fault, picture_fault
 from capflow.files import digest
-from tests.data.conftest import jpeg
-from tests.faults.conftest import CONTENT, request, stored
-from tests.faults.server import HTML, Fault, Server, serving
+from tests.faults.server import CONTENT, HTML, Fault, Server
+from tests.faults.store import request, stored
+from tests.photographs import jpeg
 
 WHOLE = len(CONTENT) + 1
 
@@ -127,41 +120,6 @@ def test_row_13_redirects_in_a_circle_end(server: Server) -> None:
     server.faults["/0.bin"] = [Fault(status=301, headers={"Location": "/0.bin"})] * 99
     (failure,) = fetch([request(f"{server.url}/0.bin")], "circle")
     assert (failure.reason, len(server.asked)) == ("more than 5 redirects", 5)
-
-
-def _self_signed(folder: Path) -> ssl.SSLContext:
-    """A server's context with a certificate that nobody vouches for."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "self-signed.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context
-
-
-def test_row_14_a_bad_certificate_is_refused(server: Server, tmp_path: Path) -> None:
-    with serving(server.root, tls=_self_signed(tmp_path)) as secure:
-        (failure,) = fetch([request(f"{secure.url}/0.bin")], "tls")
-        assert "certificate is not to be trusted" in failure.reason
-        assert (secure.asked, server.asked, stored()) == ([], [], {})
 
 
 def test_row_15_an_oversized_body_ends_at_the_cap(server: Server) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from capflow import project
 from capflow.data import manifest
-from tests.faults.conftest import stored
 from tests.faults.server import Fault, Server, serving
+from tests.faults.store import stored
 from tests.faults.work import CONNECTIONS, Kennel
 
 KILLS = 50

@@ -24,9 +24,9 @@ from capflow.data.pictures import decode
 from capflow.errors import CapflowError
 from capflow.files import read_json
 from stages import precompute_tensors
-from tests.data.conftest import REPOSITORY, jpeg
+from tests.checkout import ROOT
 from tests.faults.naming import works_or_names
-from tests.faults.photographs import KINDS, ORIENTATION, exif, photograph, refused, saved
+from tests.photographs import KINDS, ORIENTATION, exif, jpeg, photograph, refused, saved
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -42,7 +42,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Twenty pictures a split, the first of train truncated and the second flipped after it was packed."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes(
-        (REPOSITORY / "params.yaml").read_bytes().replace(b"max_missing: 0.001", b"max_missing: 0.05")
+        (ROOT / "params.yaml").read_bytes().replace(b"max_missing: 0.001", b"max_missing: 0.05")
     )
     for split in ("train", "val", "test"):
         images: list[ImageRecord] = [{"id": n, "file_name": f"{n}.jpg"} for n in range(20)]

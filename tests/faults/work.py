@@ -15,9 +15,9 @@ from capflow.data import crew
 from capflow.data.download import fetch
 from capflow.data.request import Request
 from stages import run
+from tests.checkout import ROOT
 
 CONNECTIONS = 6
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Kennel:
@@ -26,7 +26,7 @@ class Kennel:
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.work"],
-            cwd=REPOSITORY,
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

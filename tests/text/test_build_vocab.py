@@ -12,8 +12,9 @@ from capflow.errors import CapflowError
 from capflow.files import folder_digest
 from capflow.text.vocabulary import SPECIALS, Vocabulary
 from stages import build_vocab
+from tests.checkout import ROOT
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
+PARAMS = ROOT / "params.yaml"
 
 
 def split(first_id: int, *captions: str) -> Annotations:

@@ -28,6 +28,12 @@ def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
+def jpeg(number: int) -> bytes:
+    """A small JPEG that differs from number to number."""
+    colour = (number * 37 % 256, number * 59 % 256, number * 83 % 256)
+    return saved(Image.new("RGB", (24, 16), colour), "JPEG")
+
+
 def exif(orientation: int) -> Image.Exif:
     data = Image.Exif()
     data[ORIENTATION] = orientation
