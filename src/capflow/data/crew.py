@@ -66,6 +66,8 @@ class Crew:
 
     async def fetch(self, requests: Sequence[Request]) -> None:
         """Fetch all requests, or what is possible until an interruption."""
+        for folder in {request.target.parent for request in requests}:
+            folder.mkdir(parents=True, exist_ok=True)
         self._stop, self._slots = asyncio.Event(), asyncio.Semaphore(CONNECTIONS)
         self._installer = Installer(self._manifest)
         async with session(CONNECTIONS) as connections:
@@ -122,14 +124,13 @@ class Crew:
         self._fail(request, str(error), "missing" if isinstance(error, AbsentError) else "failed")
 
     async def _attempt(self, request: Request) -> None:
-        request.target.parent.mkdir(parents=True, exist_ok=True)
         async with self._slots:
             if self._stop.is_set():
                 raise PassingError("interrupted")
-            came = await self._courier.bring(request, self._manifest.get(request.target))
+            sha256 = await self._courier.bring(request, self._manifest.get(request.target))
         entry = entry_of(request, self._manifest)
-        if came:
-            await self._installer.install(request, entry)
+        if sha256 is not None:
+            await self._installer.install(request, entry._replace(sha256=sha256))
         elif fault := await asyncio.to_thread(request.fault, request.target):
             raise RefusedError(f"the server says that its file has not changed, but {fault}")
         else:
@@ -146,7 +147,9 @@ class Crew:
     def _begin(self, request: Request, size: int, version: str) -> None:
         entry = entry_of(request, self._manifest)
         # The digest of what is in its place stays, so that the old file is never taken for the new one.
-        self._manifest.note([entry._replace(state="begun", size=size, version=version, reason="")])
+        self._manifest.expect([entry._replace(state="begun", size=size, version=version, reason="")])
+        # Together with those of other files whose answers have come by now.
+        asyncio.get_running_loop().call_soon(self._manifest.flush)
 
     def _fail(self, request: Request, reason: str, state: State) -> None:
         self.failures.append(Failure(request, reason, absent=state == "missing"))

@@ -7,6 +7,7 @@ of ``manifest.parquet``.
 
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -61,6 +62,8 @@ class Manifest:
         self._folder, self._prefix = folder, f"{folder}{os.sep}"
         self._entries: dict[str, Entry] = {}
         self._journal = -1
+        self._unwritten: list[Entry] = []
+        self._writing = threading.Lock()
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -83,11 +86,24 @@ class Manifest:
 
     def note(self, entries: Iterable[Entry]) -> None:
         """Record entries, with the time; a later one of the same path replaces an earlier one."""
+        self.expect(entries)
+        self.flush()
+
+    def expect(self, entries: Iterable[Entry]) -> None:
+        """Like :meth:`note`, but into the journal with the next :meth:`flush`, together with others."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         stamped = [_sayable(entry)._replace(when=now) for entry in entries]
-        self._entries |= {entry.path: entry for entry in stamped}
-        # One write, so that a kill leaves whole lines behind.
-        os.write(self._journal, "".join(json.dumps(entry) + "\n" for entry in stamped).encode())
+        with self._writing:
+            self._entries |= {entry.path: entry for entry in stamped}
+            self._unwritten += stamped
+
+    def flush(self) -> None:
+        """Write to the journal what is not there yet; in one go, so that a kill leaves whole lines behind."""
+        with self._writing:
+            if self._unwritten:
+                lines = "".join(json.dumps(entry) + "\n" for entry in self._unwritten)
+                os.write(self._journal, lines.encode())
+            self._unwritten = []
 
     def _open(self) -> None:
         self._journal = os.open(self._folder / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

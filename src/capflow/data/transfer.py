@@ -6,6 +6,7 @@ server still has the same version of the file (``Range`` and ``If-Range``, RFC 9
 """
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -48,7 +49,7 @@ class Courier:
         self._session, self._bar, self._begin = session, bar, begin
         self._proxies = getproxies()
 
-    async def bring(self, request: Request, known: Entry | None) -> bool:
+    async def bring(self, request: Request, known: Entry | None) -> str | None:
         """Complete the part of a file.
 
         Args:
@@ -56,28 +57,28 @@ class Courier:
             known: what the manifest has on it.
 
         Returns:
-            Whether there is a part now; False: the file in its place is still what the server has.
+            The SHA-256 of the part, made on the way; empty for one that came in pieces. None: there is
+            no part, because the file in its place is still what the server has.
 
         Raises:
             TransferError: one of its kinds.
         """
         have = begun(request, known)
         if known and have and have == known.size and request.edition == known.edition:
-            return True
+            return ""
         headers = conditions(request, known, have)
         conditional = not {"If-None-Match", "If-Modified-Since"}.isdisjoint(headers)
         try:
             async with self._opened(request, headers) as response:
                 if response.status == 304 and conditional:
-                    return False
-                await self._receive(response, request, judged(response, request, known, have))
+                    return None
+                return await self._receive(response, request, judged(response, request, known, have))
         except aiohttp.ClientConnectorCertificateError as error:
             raise RefusedError(f"its TLS certificate is not to be trusted ({_one_line(error)})") from None
         except aiohttp.InvalidURL:
             raise RefusedError("it is no address") from None
         except (aiohttp.ClientError, TimeoutError) as error:
             raise PassingError(_one_line(error) or "no answer in time") from None
-        return True
 
     @asynccontextmanager
     async def _opened(
@@ -105,9 +106,9 @@ class Courier:
         proxy = self._proxies.get(parts.scheme)
         return None if proxy is None or proxy_bypass(parts.netloc) else proxy
 
-    async def _receive(self, response: aiohttp.ClientResponse, request: Request, answer: Answer) -> None:
+    async def _receive(self, response: aiohttp.ClientResponse, request: Request, answer: Answer) -> str:
         limit = request.size or request.cap
-        size, pace = answer.start, _Pace()
+        size, pace, sha256 = answer.start, _Pace(), hashlib.sha256()
         expected = (answer.total or 0) - answer.start
         self._bar.total = (self._bar.total or 0) + expected
         try:
@@ -119,6 +120,7 @@ class Courier:
                     if size > limit:
                         raise over(request, f"more than {limit:,} bytes came")
                     stream.write(chunk)
+                    sha256.update(chunk)
                     self._bar.update(len(chunk))
                     pace.check(len(chunk))
         except aiohttp.ClientPayloadError:
@@ -126,6 +128,7 @@ class Courier:
             raise PassingError(f"the connection broke off after {size:,}{of} bytes") from None
         finally:
             self._bar.total -= max(0, expected - (size - answer.start))
+        return "" if answer.start else sha256.hexdigest()
 
 
 def _target(url: str, location: str, request: Request) -> str:
