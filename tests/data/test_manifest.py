@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -30,10 +31,27 @@ def test_reading_while_another_run_ends(tmp_path: Path, monkeypatch: pytest.Monk
     assert not (tmp_path / manifest.JOURNAL).exists()
 
 
-def test_half_a_line_is_an_error_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda file, content: write(file, content[: len(content) // 2]))
-    record = Manifest(tmp_path)
-    with pytest.raises(OSError, match="No space left"), record:
-        record.note([entry("x")])
+def test_a_full_disk_is_an_error_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, room = os.write, [30]
+
+    def small_disk(file: int, content: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = write(file, content[: room[0]])
+        room[0] -= written
+        return written
+
+    monkeypatch.setattr(os, "write", small_disk)
+    with Manifest(tmp_path) as record:
+        with pytest.raises(OSError, match="No space left"):
+            record.note([entry("x")])
+        assert manifest.read(tmp_path) == {}
+        room[0] = 1 << 20
+        record.note([entry("y")])
+        assert set(manifest.read(tmp_path)) == {"x", "y"}
+
+
+def test_what_is_expected_is_recorded_at_the_end(tmp_path: Path) -> None:
+    with Manifest(tmp_path) as record:
+        record.expect([entry("x")])
     assert set(manifest.read(tmp_path)) == {"x"}

@@ -78,10 +78,9 @@ def test_when_the_store_fails_everything_stops_in_order(
 ) -> None:
     server.always = Fault(chunk=1000, pause=0.02)
     project.downloads().mkdir(parents=True)
-    (project.downloads() / "file").touch()
-    impossible = request(f"{server.url}/1.bin")._replace(target=project.downloads() / "file/1.bin")
+    (project.downloads() / ".1.bin.part").mkdir()
     with caplog.at_level(logging.DEBUG), pytest.raises(CapflowError, match=r"cannot be used .*make room"):
-        fetch([request(f"{server.url}/0.bin"), impossible, request(f"{server.url}/2.bin")], "some")
+        fetch([request(f"{server.url}/{number}.bin") for number in range(3)], "some")
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert {entry.state for entry in manifest.read(project.downloads()).values()} <= {"begun"}
     server.always = Fault()

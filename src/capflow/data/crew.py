@@ -9,7 +9,7 @@ import signal
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, NoReturn
 
 from tqdm import tqdm
@@ -80,6 +80,8 @@ class Crew:
             OSError: the store cannot be written; nothing goes on behind the caller's back then.
         """
         limit = _affordable()
+        for folder in {request.target.parent for request in requests}:
+            folder.mkdir(parents=True, exist_ok=True)
         self._stop, self._installer = asyncio.Event(), Installer(self._manifest)
         self._servers: defaultdict[str, _Server] = defaultdict(lambda: _Server(limit))
         async with session(limit) as connections:
@@ -139,14 +141,13 @@ class Crew:
         return self._servers[request.url.partition("://")[2].partition("/")[0]]
 
     async def _attempt(self, request: Request, server: "_Server") -> None:
-        request.target.parent.mkdir(parents=True, exist_ok=True)
         async with server.slots:
             if self._stop.is_set():
                 raise PassingError("interrupted")
-            came = await self._courier.bring(request, self._manifest.get(request.target))
+            sha256 = await self._courier.bring(request, self._manifest.get(request.target))
         entry = entry_of(request, self._manifest)
-        if came:
-            await self._installer.install(request, entry)
+        if sha256 is not None:
+            await self._installer.install(request, entry._replace(sha256=sha256))
         else:
             await self._confirm(request, entry)
 
@@ -170,7 +171,13 @@ class Crew:
     def _begin(self, request: Request, size: int, version: str) -> None:
         entry = entry_of(request, self._manifest)
         # The digest of what is in its place stays, so that the old file is never taken for the new one.
-        self._manifest.note([entry._replace(state="begun", size=size, version=version, reason="")])
+        self._manifest.expect([entry._replace(state="begun", size=size, version=version, reason="")])
+        # Together with those of other files whose answers have come by now.
+        asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        with suppress(OSError):  # the next entry that is noted says it
+            self._manifest.flush()
 
     def _fail(self, request: Request, reason: str, state: State) -> None:
         self.failures.append(Failure(request, reason, absent=state == "missing"))

@@ -1,7 +1,9 @@
 """What the header of a picture says: which kind it is, and whether it may be decoded at all."""
 
 import io
+import os
 import warnings
+from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
@@ -11,6 +13,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 # A progressive JPEG of 20 kB can hold thousands of scans and take minutes. Encoders write up to 200;
 # the rest is for previews, and for these two bytes by chance in an ICC profile.
 _SCANS = 500
+# In so many bytes most pictures have their headers, and JPEGs their ends.
+_HEAD, _TAIL = 1 << 14, 1 << 12
 
 
 class PictureError(Exception):
@@ -60,6 +64,24 @@ def cut_fault(content: bytes) -> str | None:
     if content.startswith(b"\xff\xd8") and content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda"):
         return "a JPEG without its end"
     return None
+
+
+def arrival_fault(path: Path) -> str | None:
+    """Why a file that has come cannot be a whole picture, judged by its header and, of a JPEG, its end.
+
+    No more of it is read, as a rule, because a thousand pictures a second may come. Whoever uses the
+    picture decodes it.
+    """
+    with path.open("rb", buffering=0) as stream:
+        head = stream.read(_HEAD)
+        if picture_fault(head) is None:
+            stream.seek(-min(_TAIL, os.fstat(stream.fileno()).st_size), os.SEEK_END)
+            tail = stream.read()
+            if tail.rfind(b"\xff\xd9") > tail.rfind(b"\xff\xda"):
+                return None
+    # A header that is longer, an end with something behind it, or indeed a fault.
+    content = path.read_bytes()
+    return picture_fault(content) or cut_fault(content)
 
 
 def told(error: Exception) -> str:

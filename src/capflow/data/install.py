@@ -33,7 +33,7 @@ class Installer:
 
         Args:
             request: the file.
-            entry: its entry, but for size and digest.
+            entry: its entry, but for the size; the digest is made here where it is empty.
 
         Raises:
             WrongFileError: it is not what it should be, and has been removed.
@@ -92,4 +92,5 @@ def _put(orders: Sequence[_Order], manifest: Manifest) -> list[str | None]:
 
 def _described(order: _Order) -> Entry:
     part = order.request.part
-    return order.entry._replace(state="done", size=part.stat().st_size, sha256=digest(part), reason="")
+    sha256 = order.entry.sha256 or digest(part)
+    return order.entry._replace(state="done", size=part.stat().st_size, sha256=sha256, reason="")

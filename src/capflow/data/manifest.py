@@ -5,9 +5,9 @@ a kill at any instant; at the end of a run, or at the start of the next one, the
 of ``manifest.parquet``.
 """
 
-import errno
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -62,6 +62,8 @@ class Manifest:
         self._folder, self._prefix = folder, f"{folder}{os.sep}"
         self._entries: dict[str, Entry] = {}
         self._journal = -1
+        self._unwritten = b""
+        self._writing = threading.Lock()
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -71,8 +73,11 @@ class Manifest:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._journal)
-        self._compact()
+        try:
+            self.flush()
+        finally:
+            os.close(self._journal)
+            self._compact()
 
     def path(self, file: Path) -> str:
         """How a file of the folder is called in the manifest."""
@@ -84,13 +89,23 @@ class Manifest:
 
     def note(self, entries: Iterable[Entry]) -> None:
         """Record entries, with the time; a later one of the same path replaces an earlier one."""
+        self.expect(entries)
+        self.flush()
+
+    def expect(self, entries: Iterable[Entry]) -> None:
+        """Like :meth:`note`, but into the journal with the next :meth:`flush`, together with others."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         stamped = [_sayable(entry)._replace(when=now) for entry in entries]
-        self._entries |= {entry.path: entry for entry in stamped}
-        # One write, so that a kill leaves whole lines behind.
-        lines = "".join(json.dumps(entry) + "\n" for entry in stamped).encode()
-        if os.write(self._journal, lines) < len(lines):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with self._writing:
+            self._entries |= {entry.path: entry for entry in stamped}
+            self._unwritten += "".join(json.dumps(entry) + "\n" for entry in stamped).encode()
+
+    def flush(self) -> None:
+        """Write to the journal what is not there yet; in one go, so that a kill leaves whole lines behind."""
+        with self._writing:
+            # A full disk takes a part, and refuses the rest.
+            while self._unwritten:
+                self._unwritten = self._unwritten[os.write(self._journal, self._unwritten) :]
 
     def _open(self) -> None:
         self._journal = os.open(self._folder / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

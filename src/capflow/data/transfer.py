@@ -6,6 +6,7 @@ server still has the same version of the file (``Range`` and ``If-Range``, RFC 9
 """
 
 import asyncio
+import hashlib
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -69,7 +70,7 @@ class Courier:
         self._session, self._bar, self._begin = session, bar, begin
         self._proxies = getproxies()
 
-    async def bring(self, request: Request, known: Entry | None) -> bool:
+    async def bring(self, request: Request, known: Entry | None) -> str | None:
         """Complete the part of a file.
 
         Args:
@@ -77,24 +78,24 @@ class Courier:
             known: what the manifest has on it.
 
         Returns:
-            Whether there is a part now; False: the file in its place is still what the server has.
+            The SHA-256 of the part, made on the way; empty for one that came in pieces. None: there is
+            no part, because the file in its place is still what the server has.
 
         Raises:
             TransferError: one of its kinds.
         """
         have = begun(request, known)
         if known and have and have == known.size and request.edition == known.edition:
-            return True
+            return ""
         headers = conditions(request, known, have)
         conditional = not {"If-None-Match", "If-Modified-Since"}.isdisjoint(headers)
         try:
             async with self._opened(request, headers) as response:
                 if response.status == 304 and conditional:
-                    return False
-                await self._receive(response, request, judged(response, request, known, have))
+                    return None
+                return await self._receive(response, request, judged(response, request, known, have))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _judged_failure(error) from None
-        return True
 
     @asynccontextmanager
     async def _opened(
@@ -122,10 +123,10 @@ class Courier:
         proxy = self._proxies.get(parts.scheme)
         return None if proxy is None or proxy_bypass(parts.netloc) else proxy
 
-    async def _receive(self, response: aiohttp.ClientResponse, request: Request, answer: Answer) -> None:
+    async def _receive(self, response: aiohttp.ClientResponse, request: Request, answer: Answer) -> str:
         limit = request.size or request.cap
         size, expected = answer.start, (answer.total or 0) - answer.start
-        pace = _Pace(expected)
+        pace, sha256 = _Pace(expected), hashlib.sha256()
         self._bar.total = (self._bar.total or 0) + expected
         try:
             with request.part.open("ab" if answer.start else "wb", buffering=0) as stream:
@@ -136,6 +137,7 @@ class Courier:
                     if size > limit:
                         raise over(request, f"more than {limit:,} bytes came")
                     stream.write(chunk)
+                    sha256.update(chunk)
                     self._bar.update(len(chunk))
                     pace.check(len(chunk))
         except aiohttp.ClientPayloadError:
@@ -146,6 +148,7 @@ class Courier:
         if size != (answer.total or request.size or size):
             request.part.unlink()
             raise WrongFileError(f"{size:,} bytes came instead of {answer.total or request.size:,}")
+        return "" if answer.start else sha256.hexdigest()
 
 
 def _target(url: str, location: str, request: Request) -> str:

@@ -17,7 +17,7 @@ from capflow.data import archives
 from capflow.data.addresses import foreign_fault
 from capflow.data.annotations import Annotations, ImageRecord
 from capflow.data.download import fetch
-from capflow.data.headers import cut_fault, picture_fault
+from capflow.data.headers import arrival_fault
 from capflow.data.request import Request
 from capflow.data.sources import Missing, karpathy
 from capflow.data.sources.photos import PhotoSpec
@@ -122,7 +122,7 @@ class CocoSource:
             Request(
                 f"{self._remote.base}/{quote(place)}",
                 self._remote.store / place,
-                _fault,
+                arrival_fault,
                 cap=_PICTURE_CAP,
                 edition=annotations.info.get(_EDITION, ""),
                 hosts=self._remote.hosts,
@@ -215,8 +215,3 @@ def _from_mirror(mirror: Mirror) -> list[Path]:
         absent = next(file.path for file, path in zip(mirror.files, paths, strict=True) if path is None)
         raise CapflowError(f"{mirror.base}: the server has no {absent}.")
     return found
-
-
-def _fault(path: Path) -> str | None:
-    content = path.read_bytes()
-    return picture_fault(content) or cut_fault(content)
