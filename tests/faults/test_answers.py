@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from capflow import project
-from capflow.data import crew, manifest
+from capflow.data import manifest
 from capflow.data.download import fetch
+from capflow.data.install import Installer
 from capflow.errors import CapflowError
 from tests.faults.server import CONTENT, Fault, Server
 from tests.faults.store import request, stored
@@ -91,6 +92,6 @@ def test_too_many_open_files_are_named(server: Server, monkeypatch: pytest.Monke
     def crowded(*_: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(crew.Installer, "install", crowded)
+    monkeypatch.setattr(Installer, "install", crowded)
     with pytest.raises(CapflowError, match=r"Too many open files\); allow more open files \(`ulimit -n`\)"):
         fetch([request(f"{server.url}/0.bin")], "crowded")

@@ -6,31 +6,32 @@ from collections.abc import Iterator
 
 import pytest
 
-from capflow.data import crew
+from capflow import project
+from capflow.data import crew, manifest
 from capflow.data.download import fetch
 from tests.faults.server import CONTENT, Fault, Server, serving
 from tests.faults.store import request, stored
 
 # Fetches files with a low limit; prints how many came, or the error.
-CROWDED = """
+LIMITED = """
 import resource, sys
 from capflow import project
 from capflow.data.download import fetch
 from capflow.data.request import Request
 from capflow.errors import CapflowError
-url, limit, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+url, kind, limit, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+resource.setrlimit(getattr(resource, kind), (limit, limit))
 names = [f"{number}.bin" for number in range(count)]
 wanted = [Request(f"{url}/{name}", project.downloads() / name, lambda _: None, 1 << 20) for name in names]
 try:
-    print(count - len(fetch(wanted, "crowded")))
+    print(count - len(fetch(wanted, "limited")))
 except CapflowError as error:
     sys.exit(str(error))
 """
 
 
-def crowded(server: Server, limit: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", CROWDED, server.url, str(limit), "100"]
+def limited(server: Server, kind: str, limit: int, count: int = 100) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", LIMITED, server.url, kind, str(limit), str(count)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -44,20 +45,29 @@ def hundred(server: Server) -> Server:
 
 
 def test_few_open_files_mean_fewer_connections(hundred: Server) -> None:
-    done = crowded(hundred, 64)
+    done = limited(hundred, "RLIMIT_NOFILE", 64)
     assert (done.returncode, done.stdout, done.stderr) == (0, "100\n", "")
     assert len(hundred.asked) == 100
     assert stored() == {path.name: path.read_bytes() for path in hundred.root.iterdir()}
 
 
 def test_hardly_any_open_files_are_an_error(hundred: Server) -> None:
-    done = crowded(hundred, 34)
+    done = limited(hundred, "RLIMIT_NOFILE", 34)
     assert done.returncode == 1
     assert done.stderr == (
         "at most 34 files may be open, which is too few for downloads; "
         "allow more, for instance with `ulimit -n 256`, then run again.\n"
     )
     assert (hundred.asked, stored()) == ([], {})
+
+
+def test_a_file_that_cannot_be_written_whole_is_never_done(server: Server) -> None:
+    done = limited(server, "RLIMIT_FSIZE", 10_000, count=1)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"{project.downloads()}: cannot be used ([Errno 27] File too large)")
+    assert [entry.state for entry in manifest.read(project.downloads()).values()] == ["begun"]
+    assert fetch([request(f"{server.url}/0.bin")], "with room") == []
+    assert (stored(), server.sent["/0.bin"]) == ({"0.bin": CONTENT + b"\0"}, 2 * len(CONTENT) + 2 - 10_000)
 
 
 @pytest.fixture

@@ -133,13 +133,15 @@ class Courier:
                 if not answer.start:
                     self._begin(request, answer.total or 0, answer.version)
                 async for chunk in response.content.iter_any():
-                    size += len(chunk)
+                    count = len(chunk)
+                    size += count
                     if size > limit:
                         raise over(request, f"more than {limit:,} bytes came")
-                    stream.write(chunk)
                     sha256.update(chunk)
-                    self._bar.update(len(chunk))
-                    pace.check(len(chunk))
+                    while chunk:  # a full disk takes a part of it, and refuses the rest
+                        chunk = chunk[stream.write(chunk) :]
+                    self._bar.update(count)
+                    pace.check(count)
         except aiohttp.ClientPayloadError:
             of = f" of {answer.total:,}" if answer.total else ""
             raise PassingError(f"the connection broke off after {size:,}{of} bytes") from None
