@@ -22,6 +22,14 @@ def photograph(mode: str = "RGB", side: int = 160) -> Image.Image:
     return Image.fromarray(shades.astype(np.uint8)).convert(mode)
 
 
+def gradient(width: int = 60, height: int = 40, mode: str = "RGB") -> Image.Image:
+    """Red grows to the right, green downwards."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    red, green = columns * 255 // width, rows * 255 // height
+    pixels = np.stack([red, green, (red + green) // 2], -1).astype(np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
 def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, kind, **options)

@@ -4,31 +4,12 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.faults.server import Server, serving
 from tests.photographs import jpeg
-
-COUNTS = {"train2014": 4, "val2014": 3, "test2014": 2}
-
-
-def split_json(split: str, first_id: int, captions: bool) -> dict[str, Any]:
-    """What COCO publishes of one split: its pictures and, of each, two captions."""
-    ids = range(first_id, first_id + COUNTS[split])
-    names = {number: f"COCO_{split}_{number:012}.jpg" for number in ids}
-    url = "http://images.cocodataset.org"
-    images = [
-        {"id": number, "file_name": name, "coco_url": f"{url}/{split}/{name}", "license": 3}
-        for number, name in names.items()
-    ]
-    told = [
-        {"id": 10 * number + which, "image_id": number, "caption": f"Picture {number},\nseen {which} times."}
-        for number in ids
-        for which in (1, 2)
-    ]
-    return {"info": {"year": 2014}, "images": images} | ({"annotations": told} if captions else {})
+from tests.tiny_coco import COUNTS, split_json
 
 
 @pytest.fixture

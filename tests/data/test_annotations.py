@@ -1,4 +1,3 @@
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,7 @@ from capflow.data import annotations
 from capflow.data.annotations import Annotations, CaptionRecord, ImageRecord
 from capflow.errors import CapflowError
 from capflow.text.clean import one_line
-
-GOOD: dict[str, Any] = {
-    "info": {"year": 2014},
-    "images": [{"id": 7, "file_name": "a.jpg", "license": 3}, {"id": 5, "file_name": "b.jpg"}],
-    "annotations": [
-        {"id": 1, "image_id": 5, "caption": "One\nline and\u2028another"},
-        {"id": 2, "image_id": 5, "caption": "two"},
-        {"id": 3, "image_id": 7, "caption": "three 🐻"},
-    ],
-}
+from tests.tiny_coco import changed
 
 texts = st.text(st.characters(exclude_categories=[]), min_size=1).filter(one_line)
 
@@ -59,7 +49,8 @@ def test_one_caption_each_is_the_first(split: Annotations) -> None:
 
 
 def test_pycocotools_loads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    annotations.write(tmp_path / "x.json", annotations.parse(copy.deepcopy(GOOD), "good"))
+    content = changed(["annotations", 0, "caption"], "One\nline and\u2028another")
+    annotations.write(tmp_path / "x.json", annotations.parse(content, "good"))
     coco = COCO(tmp_path / "x.json")
     assert coco.imgs[7]["license"] == 3
     assert [record["caption"] for record in coco.imgToAnns[5]] == ["One\nline and\u2028another", "two"]
@@ -92,12 +83,7 @@ BAD = [
 
 @pytest.mark.parametrize(("place", "value", "message"), BAD)
 def test_names_the_record_that_is_wrong(tmp_path: Path, place: list[Any], value: Any, message: str) -> None:
-    content = copy.deepcopy(GOOD)
-    target: Any = content
-    for key in place[:-1]:
-        target = target[key]
-    target[place[-1]] = value
-    (tmp_path / "x.json").write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "x.json").write_text(json.dumps(changed(place, value)), encoding="utf-8")
     with pytest.raises(CapflowError, match=r"x\.json: .*" + message):
         annotations.read(tmp_path / "x.json")
 

@@ -11,19 +11,7 @@ from PIL import Image
 
 from capflow.data.pictures import Fit, decode, resize
 from capflow.errors import CapflowError
-
-
-def photograph(width: int = 60, height: int = 40, mode: str = "RGB") -> Image.Image:
-    rows, columns = np.mgrid[0:height, 0:width]
-    red, green = columns * 255 // width, rows * 255 // height
-    pixels = np.stack([red, green, (red + green) // 2], -1).astype(np.uint8)
-    return Image.fromarray(pixels).convert(mode)
-
-
-def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, kind, **options)
-    return stream.getvalue()
+from tests.photographs import exif, gradient, saved
 
 
 @pytest.mark.parametrize(
@@ -41,7 +29,7 @@ def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
     ],
 )
 def test_every_kind_is_what_pillow_gives(mode: str, kind: str, options: dict[str, Any]) -> None:
-    content = saved(photograph(mode=mode), kind, **options)
+    content = saved(gradient(mode=mode), kind, **options)
     expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
     found = decode(content, "a")
     assert found.dtype == np.uint8
@@ -61,21 +49,19 @@ def test_sixteen_bits_keep_their_high_byte() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_pictures_are_upright(orientation: int, kind: str) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
     turned = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
-    upright = photograph()
+    upright = gradient()
     stored = upright
     if orientation in turned:
         undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
         stored = upright.transpose(Image.Transpose(undo))
-    found = decode(saved(stored, kind, exif=exif), "a").astype(int)
+    found = decode(saved(stored, kind, exif=exif(orientation)), "a").astype(int)
     assert found.shape == (40, 60, 3)
     assert np.abs(found - np.asarray(upright).astype(int)).mean() < 4
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>", saved(photograph(), "JPEG")[:300], saved(photograph(), "PNG")[:60]]
+    "content", [b"", b"<html>", saved(gradient(), "JPEG")[:300], saved(gradient(), "PNG")[:60]]
 )
 def test_what_is_not_a_picture_is_named(content: bytes) -> None:
     with pytest.raises(CapflowError, match=r"^cat\.jpg: .*") as caught:
@@ -84,7 +70,7 @@ def test_what_is_not_a_picture_is_named(content: bytes) -> None:
 
 
 def test_a_giant_is_refused_from_its_header() -> None:
-    content = bytearray(saved(photograph(), "PNG"))
+    content = bytearray(saved(gradient(), "PNG"))
     content[16:24] = (60000).to_bytes(4, "big") * 2
     with pytest.raises(CapflowError, match=r"cat\.jpg"):
         decode(bytes(content), "cat.jpg")
@@ -93,7 +79,7 @@ def test_a_giant_is_refused_from_its_header() -> None:
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 64), st.sampled_from(["crop", "squash"]))
 @settings(max_examples=60, deadline=None)
 def test_resize_is_within_one_of_pillow(width: int, height: int, size: int, fit: Fit) -> None:
-    picture = photograph(width, height)
+    picture = gradient(width, height)
     found = resize(np.array(picture), size, fit).numpy()
     if fit == "squash":
         expected = picture.resize((size, size), Image.Resampling.BILINEAR)

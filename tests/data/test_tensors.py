@@ -1,6 +1,5 @@
 """Pictures and features as memory maps: right rows, damaged pictures left out, damaged files refused."""
 
-import io
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -9,18 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from capflow.data import features, tensors
 from capflow.data.annotations import ImageRecord
 from capflow.data.pictures import decode, resize
 from capflow.errors import CapflowError
-
-
-def jpeg(shade: int) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (20, 16), (shade, 255 - shade, 90)).save(stream, "JPEG")
-    return stream.getvalue()
+from tests.photographs import jpeg
 
 
 def quiet(items: Iterable[Any], total: int) -> Iterable[Any]:

@@ -1,34 +1,21 @@
 """Annotations and tables of captions: each wrong record is named, and no caption changes its picture."""
 
-import copy
 import json
 import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from capflow.data import annotations
 from capflow.data.captions import tokenise_all
 from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource
 from capflow.data.sources.folder import FolderSource, FolderSpec
-from capflow.data.sources.photos import read_table
 from capflow.errors import CapflowError
 from capflow.evaluation import ptb
 from capflow.evaluation.scores import CiderScorer
-from tests.faults.naming import works_or_names
+from tests.tiny_coco import GOOD, changed
 
-GOOD: dict[str, Any] = {
-    "info": {"year": 2014},
-    "images": [{"id": 7, "file_name": "a.jpg"}, {"id": 5, "file_name": "b.jpg"}],
-    "annotations": [
-        {"id": 1, "image_id": 5, "caption": "one"},
-        {"id": 2, "image_id": 5, "caption": "two"},
-        {"id": 3, "image_id": 7, "caption": "three"},
-    ],
-}
 OUTSIDE = [
     "../../x.jpg",
     "/x.jpg",
@@ -41,15 +28,6 @@ OUTSIDE = [
     "é" * 120,
     ".x.jpg.part",
 ]
-
-
-def changed(place: list[Any], value: Any) -> dict[str, Any]:
-    content = copy.deepcopy(GOOD)
-    target: Any = content
-    for key in place[:-1]:
-        target = target[key]
-    target[place[-1]] = value
-    return content
 
 
 def refusal(path: Path, content: str | bytes) -> str:
@@ -194,62 +172,3 @@ def test_lone_surrogates_survive(tmp_path: Path) -> None:
     split = annotations.parse(changed(["annotations", 0, "caption"], "a \ud800 dog"), "x")
     annotations.write(tmp_path / "x.json", split)
     assert annotations.read(tmp_path / "x.json") == split
-
-
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(st.characters(exclude_categories=[]), max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
-KEYS = st.sampled_from(["id", "image_id", "caption", "file_name", "width", "coco_url", "scene", "info"])
-PLACES = st.tuples(st.sampled_from(["images", "annotations"]), st.integers(0, 1), KEYS)
-
-
-@given(st.lists(st.tuples(PLACES, VALUES), max_size=3))
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_annotations_are_read_or_named(tmp_path: Path, changes: list[tuple[Any, Any]]) -> None:
-    content = copy.deepcopy(GOOD)
-    for (part, index, key), value in changes:
-        content[part][index][key] = value
-    reads_or_names(tmp_path / "x.json", json.dumps(content).encode())
-
-
-TEXT = json.dumps(GOOD).encode()
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, len(TEXT) - 1), st.binary(max_size=2), st.integers(0, 3)), max_size=4)
-)
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_bytes_are_read_or_named(tmp_path: Path, edits: list[tuple[int, bytes, int]]) -> None:
-    content = bytearray(TEXT)
-    for place, new, cut in edits:
-        content[place : place + cut] = new
-    reads_or_names(tmp_path / "x.json", bytes(content))
-
-
-def reads_or_names(path: Path, content: bytes) -> None:
-    """Either an error names the file, or what was read can be written and read again."""
-    path.write_bytes(content)
-    with works_or_names(f"{path}: "):
-        split = annotations.read(path)
-        tokenise_all(split, punctuation=False)
-        annotations.write(path, split)
-        assert annotations.read(path) == split
-
-
-CELLS = st.text(st.sampled_from('ab,"\n\r\t\x00\u2028🐻 /.'), max_size=12)
-
-
-@given(st.lists(st.tuples(CELLS, CELLS), max_size=4), st.binary(max_size=3))
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_table_is_read_or_named(tmp_path: Path, rows: list[tuple[str, str]], end: bytes) -> None:
-    path = tmp_path / "captions.csv"
-    lines = "".join(f"{image},{caption}\n" for image, caption in rows)
-    path.write_bytes(b"image,caption\n" + lines.encode() + end)
-    with works_or_names(f"{path}:"):
-        assert all(row.image.strip() and row.caption.strip() for row in read_table(path))
