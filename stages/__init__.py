@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from capflow import memory
 from capflow.errors import CapflowError, sentence
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ def run(main: Callable[[], None]) -> None:
     # Our own messages, and only the warnings of the libraries.
     for name in ("capflow", "stages", "__main__"):
         logging.getLogger(name).setLevel(logging.INFO)
+    memory.keep()
     try:
         main()
     except (CapflowError, OSError) as error:
