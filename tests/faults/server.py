@@ -60,7 +60,7 @@ class Server:
         always: what is wrong with every other answer.
         asked: the path and the Range header of each request.
         sent: the bytes of bodies that were sent, by path.
-        most: as many answers as were under way at one time.
+        busy: the answers that are under way; most: as many as there ever were at a time.
         etag: the version of all files; None: their dates say it, which lie a minute back.
     """
 
