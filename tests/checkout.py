@@ -29,6 +29,7 @@ STAGES = [
     "download_images",
     "build_vocab",
     "precompute_tensors",
+    "build_vocab",
     "download_encoder",
     "extract_features",
     "train",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from capflow import project
-from capflow.data import annotations, archives, tensors
+from capflow.data import annotations, archives, precompute, tensors
 from capflow.data.annotations import Annotations, ImageRecord
 from capflow.data.headers import picture_fault
 from capflow.data.pictures import decode
@@ -68,7 +68,7 @@ def test_row_23_damaged_pictures_are_reported_counted_and_left_out(
 ) -> None:
     precompute_tensors.main()
     assert tensors.read(project.TENSORS, "train").ids.tolist() == list(range(2, 20))
-    assert read_json(project.METRICS / "tensors.json") == {"unreadable": {"train": 2, "val": 0, "test": 0}}
+    assert read_json(project.METRICS / "tensors.json") == {"damaged": {"train": 2, "val": 0, "test": 0}}
     assert "left out: 0.jpg: cannot be read as a picture" in caplog.text
     assert f"left out: {project.IMAGES / 'train.zip'}: member 1.jpg is damaged" in caplog.text
 
@@ -76,7 +76,7 @@ def test_row_23_damaged_pictures_are_reported_counted_and_left_out(
 def test_row_23_a_threshold_decides(checkout: Path) -> None:
     path = Path("params.yaml")
     path.write_text(path.read_text().replace("max_missing: 0.05", "max_missing: 0.03"))
-    with pytest.raises(CapflowError, match=r"2 of 60 pictures cannot be read, the first is 0\.jpg.*0\.03"):
+    with pytest.raises(CapflowError, match=r"damaged\.csv: 2 of 60 pictures cannot be read.*0\.03"):
         precompute_tensors.main()
 
 
@@ -228,13 +228,13 @@ def test_row_27_every_picture_is_upright(mode: str, kind: str, orientation: int)
 
 def test_row_27_training_and_captioning_see_the_same(tmp_path: Path) -> None:
     from capflow.cli import _read_pictures
-    from capflow.data.pictures import resize
+    from capflow.data.resize import resize
 
     path = tmp_path / "turned.jpg"
     path.write_bytes(KINDS["turned"])
     readable, _ = _read_pictures([path])
     images: list[ImageRecord] = [{"id": 1, "file_name": "turned.jpg"}]
-    tensors.write(tmp_path, "val", {"turned.jpg": path.read_bytes}, images, 64, "crop", quiet)
+    precompute.write(tmp_path, "val", {"turned.jpg": path.read_bytes}, images, 64, "crop", quiet)
     seen = tensors.read(tmp_path, "val").pixels[0]
     assert np.array_equal(seen, resize(readable[0][1], 64, "crop").numpy())
     upright = ImageOps.exif_transpose(Image.open(path)).resize((64, 64), Image.Resampling.BILINEAR)

@@ -4,6 +4,7 @@ import io
 import warnings
 
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """The kinds that are read. Pillow knows more, but nobody's photographs are such, and some run programs."""
@@ -17,7 +18,7 @@ class PictureError(Exception):
     """What is wrong with a picture; whoever knows its name makes a sentence of it."""
 
 
-def open_picture(content: bytes) -> Image.Image:
+def open_picture(content: bytes) -> ImageFile:
     """Read the header of a picture, and of its pixels nothing.
 
     Raises:

@@ -16,10 +16,8 @@ from capflow.data import annotations as coco_json
 from capflow.data import archives
 from capflow.data.addresses import foreign_fault
 from capflow.data.annotations import Annotations, ImageRecord
-from capflow.data.download import fetch
-from capflow.data.headers import cut_fault, picture_fault
 from capflow.data.request import Request
-from capflow.data.sources import Missing, karpathy
+from capflow.data.sources import Missing, karpathy, singly
 from capflow.data.sources.photos import PhotoSpec
 from capflow.data.sources.remote import Address, Host, PlainPath, Remote, RemoteFile
 from capflow.errors import CapflowError
@@ -34,7 +32,6 @@ PathOrAddress = Annotated[str, Field(pattern=r"^([^:]+|https?://[^\s?#]+/\w[\w.-
 # The key of `info` in which annotations say which file they were read from. A picture that came with
 # another one is asked for again, because a mirror may have become another data set.
 _EDITION = "sha256"
-_PICTURE_CAP = 128 << 20  # bytes; COCO's largest has less than one megabyte
 
 
 class CocoSplit(Section):
@@ -117,26 +114,20 @@ class CocoSource:
         return (official["train"].zip, official["val"].zip) if pictures == karpathy.COUNTS[split] else ()
 
     def _pack_singly(self, split: Split, annotations: Annotations, target: Path) -> list[Missing]:
-        places = {image["file_name"]: self._place(image) for image in annotations.images}
-        requests = [
-            Request(
-                f"{self._remote.base}/{quote(place)}",
-                self._remote.store / place,
-                _fault,
-                cap=_PICTURE_CAP,
-                edition=annotations.info.get(_EDITION, ""),
-                hosts=self._remote.hosts,
-            )
-            for place in places.values()
-        ]
-        reasons = {failure.request.target.name: failure.reason for failure in fetch(requests, split)}
-        wanted = [name for name in places if name not in reasons]
-        missing = archives.pack(target, wanted, lambda name: self._read(places[name]))
-        reasons |= dict(missing)
-        return [Missing(name, reasons[name]) for name in places if name in reasons]
+        edition = annotations.info.get(_EDITION, "")
+        requests = {image["file_name"]: self._request(image, edition) for image in annotations.images}
+        return singly.pack(target, requests, split)
 
-    def _read(self, place: str) -> bytes:
-        return (self._remote.store / place).read_bytes()
+    def _request(self, image: ImageRecord, edition: str) -> Request:
+        place = self._place(image)
+        return Request(
+            f"{self._remote.base}/{quote(place)}",
+            self._remote.store / place,
+            singly.arrival_fault,
+            cap=singly.CAP,
+            edition=edition,
+            hosts=self._remote.hosts,
+        )
 
     def _official(self, split: Split) -> Annotations:
         file, folder = self._spec.splits[split].annotations, self._spec.splits[split].folder
@@ -215,8 +206,3 @@ def _from_mirror(mirror: Mirror) -> list[Path]:
         absent = next(file.path for file, path in zip(mirror.files, paths, strict=True) if path is None)
         raise CapflowError(f"{mirror.base}: the server has no {absent}.")
     return found
-
-
-def _fault(path: Path) -> str | None:
-    content = path.read_bytes()
-    return picture_fault(content) or cut_fault(content)
