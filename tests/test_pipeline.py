@@ -46,6 +46,7 @@ def test_predictions_are_coco_results_and_score_alike(checkout: Path) -> None:
 def test_the_report_needs_no_network(checkout: Path) -> None:
     page = (checkout / "metrics" / "report" / "index.html").read_text()
     assert "data:image/jpeg;base64," in page
+    assert "missing or damaged" not in page
     assert not re.search(r"(src|href)=[\"']?https?:", page)
 
 

@@ -9,6 +9,7 @@ import pytest
 from capflow import project
 from capflow.data import crew
 from capflow.data.request import Request
+from tests.data.conftest import mirror, mirror_files  # noqa: F401 -- a tiny COCO, for the tests here, too
 from tests.faults.server import Server, serving
 from tests.faults.work import Kennel
 

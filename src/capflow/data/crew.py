@@ -131,7 +131,9 @@ class Crew:
         if came:
             await self._installer.install(request, entry)
         elif fault := await asyncio.to_thread(request.fault, request.target):
-            raise RefusedError(f"the server says that its file has not changed, but {fault}")
+            # Without a state that could be confirmed, the next attempt asks for the file without ifs.
+            self._manifest.note([entry._replace(state="failed", reason=fault)])
+            raise WrongFileError(f"the server says that its file has not changed, but {fault}")
         else:
             self._manifest.note([entry])
 

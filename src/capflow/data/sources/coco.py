@@ -132,7 +132,7 @@ class CocoSource:
     def _official(self, split: Split) -> Annotations:
         file, folder = self._spec.splits[split].annotations, self._spec.splits[split].folder
         found = self._find(file)
-        if found is None and split == "test":
+        if found is None and split == "test" and self._spec.mirror:
             logger.warning("%s/%s: not there; the test split is empty", self._remote.base, file.path)
             return Annotations([], [])
         if found is None:
@@ -142,6 +142,12 @@ class CocoSource:
             )
         content, origin = found
         part = coco_json.parse(parse_json(content, origin), origin)
+        known = self._spec.splits[split].images
+        if not self._spec.mirror and len(part.images) != known:
+            raise CapflowError(
+                f"{origin}: has {len(part.images):,} pictures instead of {known:,}; "
+                "correct `base` or `splits` of the data set, or name the server as a `mirror`."
+            )
         part.info[_EDITION] = hashlib.sha256(content).hexdigest()
         for image in part.images:
             image.setdefault("coco_url", f"{self._spec.base}/{folder}/{image['file_name']}")

@@ -1,0 +1,249 @@
+"""What is kept and packed: rot in the store, damage on servers and disks, what is no file; rows 23 and 24."""
+
+import os
+import shutil
+import socket
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from capflow import project
+from capflow.data import annotations, archives, manifest, tensors
+from capflow.data.annotations import Annotations, ImageRecord
+from capflow.data.dataset import open_source
+from capflow.data.download import fetch, obtain
+from capflow.data.headers import cut_fault, picture_fault
+from capflow.data.sources import Missing, Source
+from capflow.errors import CapflowError
+from capflow.files import digest, read_json
+from capflow.params import DataParams
+from stages import download_images, precompute_tensors
+from tests.data.conftest import REPOSITORY, jpeg
+from tests.faults.conftest import request
+from tests.faults.photographs import KINDS, flip, flipped, refused
+from tests.faults.server import Fault, Server
+
+NAMES = [f"COCO_val2014_{number:012}.jpg" for number in (101, 102, 103)]
+WHOLE = KINDS["baseline"]
+SCAN = range(WHOLE.index(b"\xff\xda") + 14, len(WHOLE) - 2)
+# Of the flips of one bit within the scan, one that a decoder notices and one that only a digest does.
+SEEN = next(place for place in SCAN if refused(flipped(WHOLE, place)))
+UNSEEN = next(place for place in SCAN if not refused(flipped(WHOLE, place)))
+
+
+@pytest.fixture
+def coco(checkout: Path, mirror: Server) -> Source:
+    """The tiny COCO, the first picture of whose val is a photograph."""
+    name = Path("data/sources/coco2014/dataset.yaml")
+    text = (REPOSITORY / name).read_text(encoding="utf-8").replace("mirror: null", f"mirror: {mirror.url}")
+    (checkout / name).parent.mkdir(parents=True)
+    (checkout / name).write_text(text, encoding="utf-8")
+    (mirror.root / "val2014" / NAMES[0]).write_bytes(WHOLE)
+    return open_source(DataParams(name="coco2014", root="data/photos", max_missing=0.0))
+
+
+def stored(name: str) -> Path:
+    (path,) = project.downloads().rglob(name)
+    return path
+
+
+def entry(path: Path) -> manifest.Entry:
+    return manifest.read(project.downloads())[path.relative_to(project.downloads()).as_posix()]
+
+
+def test_row_24_what_rots_in_the_store_is_fetched_again(
+    coco: Source,
+    mirror: Server,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    val = coco.annotations()["val"]
+    assert coco.pack("val", val, Path("before.zip")) == []
+    path, asked = stored(NAMES[0]), len(mirror.asked)
+    flip(path, UNSEEN)
+    assert coco.pack("val", val, Path("after.zip")) == []
+    assert Path("after.zip").read_bytes() == Path("before.zip").read_bytes()
+    assert mirror.paths()[asked:] == [f"/val2014/{NAMES[0]}"]
+    assert (path.read_bytes(), entry(path).state) == (WHOLE, "done")
+    assert f"{NAMES[0]}: removed: it has rotted in the store: its SHA-256 is" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["cut", "unreadable"])
+def test_row_23_whatever_happens_in_the_store_is_mended(
+    coco: Source,
+    damage: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    val = coco.annotations()["val"]
+    assert coco.pack("val", val, Path("before.zip")) == []
+    path = stored(NAMES[0])
+    if damage == "cut":
+        path.write_bytes(WHOLE[:-200])
+    else:
+        bad_sector(path, monkeypatch)
+    assert coco.pack("val", val, Path("after.zip")) == []
+    assert Path("after.zip").read_bytes() == Path("before.zip").read_bytes()
+
+
+def bad_sector(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the file that is there now be one that the disk cannot read."""
+    read, number = Path.read_bytes, path.stat().st_ino
+
+    def reading(self: Path) -> bytes:
+        if self.exists() and self.stat().st_ino == number:
+            raise OSError(5, "Input/output error")
+        return read(self)
+
+    monkeypatch.setattr(Path, "read_bytes", reading)
+    os.link(path, path.with_name("taken"))  # so that no other file gets the number
+
+
+def test_row_24_what_was_damaged_on_its_way_is_fetched_again(coco: Source, mirror: Server) -> None:
+    mirror.faults[f"/val2014/{NAMES[0]}"] = [Fault(body=flipped(WHOLE, SEEN))]
+    assert coco.pack("val", coco.annotations()["val"], Path("val.zip")) == []
+    assert stored(NAMES[0]).read_bytes() == WHOLE
+
+
+@pytest.mark.parametrize(("limit", "fails"), [(0.3, True), (0.34, False)])
+def test_row_24_damage_on_the_server_is_named_and_counted(
+    coco: Source,
+    mirror: Server,
+    limit: float,
+    fails: bool,
+) -> None:
+    damaged = flipped(WHOLE, SEEN)
+    assert not picture_fault(damaged)
+    assert not cut_fault(damaged)
+    (mirror.root / "val2014" / NAMES[0]).write_bytes(damaged)
+    parameters = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
+    changed = parameters.replace("name: scenes", "name: coco2014").replace(": 0.001 ", f": {limit} ")
+    Path("params.yaml").write_text(changed, encoding="utf-8")
+    for split, part in coco.annotations().items():
+        annotations.write(project.ANNOTATIONS / f"{split}.json", part)
+    if fails:
+        with pytest.raises(CapflowError, match=r"missing\.csv: 1 of 3 pictures of val are missing"):
+            download_images.main()
+    else:
+        download_images.main()
+    (row,) = project.MISSING.read_text(encoding="utf-8").splitlines()[1:]
+    assert row.startswith(f"val,{NAMES[0]},")
+    assert read_json(project.METRICS / "pictures.json")["val"] == {"wanted": 3, "packed": 2, "missing": 1}
+    assert mirror.paths().count(f"/val2014/{NAMES[0]}") == 2
+    with zipfile.ZipFile(project.IMAGES / "val.zip") as archive:
+        assert archive.namelist() == NAMES[1:]
+    recorded = next(e for path, e in manifest.read(project.downloads()).items() if path.endswith(NAMES[0]))
+    assert (recorded.state, recorded.reason) == ("failed", row.split(",", 2)[2])
+    assert not list(project.downloads().rglob(NAMES[0]))
+
+
+def test_row_24_an_archive_that_rots_in_the_store_is_fetched_again(server: Server) -> None:
+    wanted = request(f"{server.url}/0.bin")
+    assert obtain(wanted, "first") is None
+    whole = digest(wanted.target)
+    flip(wanted.target, 5000)
+    assert obtain(wanted, "again") is None
+    assert (digest(wanted.target), len(server.asked)) == (whole, 2)
+    flip(wanted.target, 5000)
+    server.always = Fault(status=404)
+    failure = obtain(wanted, "gone")
+    assert failure
+    assert (failure.absent, wanted.target.exists(), entry(wanted.target).state) == (True, False, "missing")
+
+
+def test_row_24_a_server_that_confirms_a_rotten_file_sends_it_again(server: Server) -> None:
+    wanted = request(f"{server.url}/0.bin", edition=None)
+    assert obtain(wanted, "first") is None
+    whole = digest(wanted.target)
+    flip(wanted.target, 5000)
+    assert fetch([wanted], "its beginning is wrong") == []
+    assert (digest(wanted.target), len(server.asked)) == (whole, 3)
+
+
+@contextmanager
+def no_file(path: Path, kind: str) -> Iterator[None]:
+    """Something at ``path`` that a reader waits for; of a pipe for two seconds, so that the test ends."""
+    with ExitStack() as stack:
+        if kind == "pipe":
+            os.mkfifo(path)
+            waker = threading.Timer(2, lambda: os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK)))
+            waker.start()
+            stack.callback(waker.cancel)
+        elif kind == "device":
+            path.symlink_to("/dev/null")
+        else:
+            stack.enter_context(socket.socket(socket.AF_UNIX)).bind(os.path.relpath(path))
+        yield
+
+
+@pytest.mark.parametrize("data_set", ["folder", "flickr8k"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
+def test_what_is_no_file_is_named_and_nobody_waits(checkout: Path, data_set: str, kind: str) -> None:
+    photos, entry = checkout / "data/photos", Path("data/sources", data_set, "dataset.yaml")
+    for path in (photos, entry.parent):
+        path.mkdir(parents=True)
+    shutil.copy(REPOSITORY / entry, entry)
+    (photos / "a.jpg").write_bytes(jpeg(1))
+    part = Annotations([{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}], [])
+    with no_file(photos / "b.jpg", kind):
+        source = open_source(DataParams(name=data_set, root="data/photos", max_missing=0.0))
+        missing = source.pack("train", part, Path("train.zip"))
+    reason = f"{photos / 'b.jpg'}: a folder, pipe, socket or device, not a file; replace or remove it."
+    assert missing == [Missing("b.jpg", reason)]
+
+
+@pytest.fixture
+def packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twenty pictures a split in foreign archives: the first of train is truncated, the second flipped."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_bytes(
+        (REPOSITORY / "params.yaml").read_bytes().replace(b"max_missing: 0.001", b"max_missing: 0.05")
+    )
+    for split in ("train", "val", "test"):
+        images: list[ImageRecord] = [{"id": n, "file_name": f"{n}.jpg"} for n in range(20)]
+        annotations.write(project.ANNOTATIONS / f"{split}.json", Annotations(images, []))
+        contents = {f"{n}.jpg": jpeg(n) for n in range(20)}
+        if split == "train":
+            contents["0.jpg"] = WHOLE[:-200]
+        path = project.IMAGES / f"{split}.zip"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in contents.items():
+                archive.writestr(name, content)
+        if split == "train":
+            flip(path, path.read_bytes().index(contents["1.jpg"]) + len(contents["1.jpg"]) - 20)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("packed")
+def test_row_23_damaged_pictures_are_reported_counted_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    precompute_tensors.main()
+    assert tensors.read(project.TENSORS, "train").ids.tolist() == list(range(2, 20))
+    assert [image["id"] for image in tensors.described("train").images] == list(range(2, 20))
+    assert read_json(project.METRICS / "tensors.json") == {"damaged": {"train": 2, "val": 0, "test": 0}}
+    assert "left out: 0.jpg: cannot be read as a picture" in caplog.text
+    assert f"left out: {project.IMAGES / 'train.zip'}: member 1.jpg is damaged" in caplog.text
+    rows = project.DAMAGED.read_text(encoding="utf-8").splitlines()
+    assert [row[:12] for row in rows] == ["split,file_n", "train,0.jpg,", "train,1.jpg,"]
+
+
+@pytest.mark.usefixtures("packed")
+def test_row_23_a_threshold_decides() -> None:
+    path = Path("params.yaml")
+    path.write_text(path.read_text().replace("max_missing: 0.05", "max_missing: 0.03"))
+    with pytest.raises(CapflowError, match=r"damaged\.csv: 2 of 60 pictures cannot be read.*0\.03"):
+        precompute_tensors.main()
+
+
+def test_row_24_every_flip_is_found_where_there_is_a_digest(tmp_path: Path) -> None:
+    """In the archive of a split each picture has one, the ZIP's."""
+    path = tmp_path / "x.zip"
+    archives.pack(path, ["a.jpg"], lambda _: WHOLE)
+    start = path.read_bytes().index(WHOLE)
+    for place in range(start, start + len(WHOLE), 97):
+        flip(path, place)
+        with archives.pictures_in(path) as held, pytest.raises(CapflowError, match=r"a\.jpg is damaged"):
+            held["a.jpg"]()
+        flip(path, place)
