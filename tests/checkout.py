@@ -27,7 +27,6 @@ SMALL: Changes = {
 STAGES = [
     "download_annotations",
     "download_images",
-    "build_vocab",
     "precompute_tensors",
     "build_vocab",
     "download_encoder",

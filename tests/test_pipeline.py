@@ -106,6 +106,13 @@ def test_a_learning_rate_runs_again_what_depends_on_it(checkout: Path) -> None:
     run(checkout, "dvc", "checkout")
 
 
+def test_another_size_of_pictures_numbers_no_word_anew(checkout: Path) -> None:
+    output = run(checkout, "dvc", "exp", "run", "-S", "tensors.size=24", "build_vocab")
+    assert ran(output) == ["precompute_tensors"]
+    run(checkout, "git", "restore", ".")
+    run(checkout, "dvc", "checkout")
+
+
 def test_a_second_clean_run_gives_the_same_bytes(checkout: Path) -> None:
     before = (checkout / "dvc.lock").read_bytes()
     assert ran(run(checkout, "dvc", "repro", "--force", "--no-run-cache")) == STAGES
