@@ -185,6 +185,7 @@ BLACKISH = struct.pack(">H", 0x1234)
         (png(2, GREY, b"\x1b", 4, b"\0\x01"), [0, 255, 170, 255]),
         (png(1, GREY, b"\x40", 2, b"\0\0"), [255, 255]),
     ],
+    ids=["grey 16", "colour 16", "grey 16 alpha", "colour 16 alpha", "grey 8", "grey 4", "grey 2", "grey 1"],
 )
 def test_row_26_high_bytes_and_the_transparent_one_is_white(content: bytes, greys: list[int]) -> None:
     assert decode(content, "x.png")[0].tolist() == [[grey] * 3 for grey in greys]
