@@ -50,9 +50,7 @@ def entry(path: Path) -> manifest.Entry:
 
 
 def test_row_24_what_rots_in_the_store_is_fetched_again(
-    coco: Source,
-    mirror: Server,
-    caplog: pytest.LogCaptureFixture,
+    coco: Source, mirror: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     val = coco.annotations()["val"]
     assert coco.pack("val", val, Path("before.zip")) == []
@@ -66,10 +64,8 @@ def test_row_24_what_rots_in_the_store_is_fetched_again(
 
 
 @pytest.mark.parametrize("damage", ["cut", "unreadable"])
-def test_row_23_whatever_happens_in_the_store_is_mended(
-    coco: Source,
-    damage: str,
-    monkeypatch: pytest.MonkeyPatch,
+def test_row_23_a_picture_that_is_cut_or_cannot_be_read_is_fetched_again(
+    coco: Source, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     val = coco.annotations()["val"]
     assert coco.pack("val", val, Path("before.zip")) == []
@@ -103,10 +99,7 @@ def test_row_24_what_was_damaged_on_its_way_is_fetched_again(coco: Source, mirro
 
 @pytest.mark.parametrize(("limit", "fails"), [(0.3, True), (0.34, False)])
 def test_row_24_damage_on_the_server_is_named_and_counted(
-    coco: Source,
-    mirror: Server,
-    limit: float,
-    fails: bool,
+    coco: Source, mirror: Server, limit: float, fails: bool
 ) -> None:
     damaged = flipped(WHOLE, SEEN)
     assert not picture_fault(damaged)
@@ -149,10 +142,9 @@ def test_row_24_an_archive_that_rots_in_the_store_is_fetched_again(server: Serve
 
 def test_row_24_an_official_archive_is_compared_before_it_is_linked(coco: Source, mirror: Server) -> None:
     name = "zips/val2014.zip"
-    entry = Path("data/sources/coco2014/dataset.yaml")
-    entry.write_text(
-        entry.read_text(encoding="utf-8").replace("images: 40504", "images: 3"), encoding="utf-8"
-    )
+    catalogue = Path("data/sources/coco2014/dataset.yaml")
+    whole = catalogue.read_text(encoding="utf-8").replace("images: 40504", "images: 3")
+    catalogue.write_text(whole, encoding="utf-8")
     (mirror.root / name).parent.mkdir()
     with zipfile.ZipFile(mirror.root / name, "w") as archive:
         for picture in NAMES:
