@@ -1,4 +1,7 @@
-"""Number the words: data/annotations to data/vocab, the vocabulary and all captions encoded."""
+"""Number the words: data/annotations to data/vocab, the vocabulary and all captions encoded.
+
+Only captions of pictures that have a row in data/tensors count.
+"""
 
 from collections import Counter
 from itertools import chain
@@ -7,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from capflow import project
-from capflow.data import annotations
+from capflow.data import tensors
 from capflow.data.captions import EncodedCaptions, TokenisedCaption, tokenise_all
+from capflow.errors import CapflowError
 from capflow.files import write_json, write_text
 from capflow.params import SPLITS, Split, VocabParams, load_params
 from capflow.text.vocabulary import UNK, Vocabulary
@@ -30,8 +34,13 @@ def main() -> None:
 
 
 def _tokenise(split: Split, params: VocabParams) -> list[TokenisedCaption]:
-    records = annotations.read(project.ANNOTATIONS / f"{split}.json")
-    return tokenise_all(records, punctuation=params.punctuation)
+    captions = tokenise_all(tensors.described(split), punctuation=params.punctuation)
+    if split != "test" and not captions:
+        raise CapflowError(
+            f"{project.ANNOTATIONS / f'{split}.json'}: no picture that is there has a caption with a word; "
+            f"see {project.MISSING} and {project.DAMAGED}, or choose another data set."
+        )
+    return captions
 
 
 def _vocabulary(captions: list[TokenisedCaption], params: VocabParams) -> Vocabulary:

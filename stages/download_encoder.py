@@ -6,7 +6,7 @@ from safetensors.torch import save
 from torchvision import models
 
 from capflow import project
-from capflow.data.download import fetch
+from capflow.data.download import obtain
 from capflow.data.request import Request
 from capflow.errors import CapflowError
 from capflow.files import digest, write_bytes
@@ -45,9 +45,9 @@ def imagenet(name: str) -> Path:
         expected = target.stem.rsplit("-", 1)[1]
         return None if digest(path).startswith(expected) else f"its SHA-256 does not begin with {expected}"
 
-    if failures := fetch([Request(url, target, fault, cap=_CAP)], f"{name} weights"):
+    if failure := obtain(Request(url, target, fault, cap=_CAP), f"{name} weights"):
         raise CapflowError(
-            f"{url} cannot be had ({failures[0].reason}); fetch it by other means, put it into data/weights/ "
+            f"{url} cannot be had ({failure.reason}); fetch it by other means, put it into data/weights/ "
             f"and set `encoder.weights: {target.name}` in params.yaml."
         )
     return target

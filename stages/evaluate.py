@@ -3,7 +3,7 @@
 import logging
 
 from capflow import project, tracking
-from capflow.data import annotations
+from capflow.data import tensors
 from capflow.data.annotations import Annotations
 from capflow.data.scenes.truth import truth_scores
 from capflow.errors import CapflowError
@@ -22,8 +22,6 @@ def main() -> None:
     params = load_params()
     split, scored = scored_split(params)
     captions = read_results(project.PREDICTIONS / f"{split}.json")
-    # A picture that could not be had or read has no prediction; the report says how many these are.
-    scored = scored.only(captions.keys())
     scores = score(scored.captions_of(), captions, spice=params.evaluate.spice)
     truth = truth_scores(captions, scored.images) if scored.images[0].get("scene") else {}
     totals = scores.totals | truth
@@ -37,9 +35,9 @@ def main() -> None:
 
 
 def scored_split(params: Params) -> tuple[Split, Annotations]:
-    """The split that is scored: test where it has captions, else val; of those that were captioned."""
+    """The split that is scored: test where pictures of it have captions, else val; of those captioned."""
     for split in ("test", "val"):
-        part = annotations.read(project.ANNOTATIONS / f"{split}.json")
+        part = tensors.described(split)
         if part.annotations and split in params.generate.splits:
             return split, part
     raise CapflowError(

@@ -3,11 +3,12 @@
 import logging
 
 from capflow import project
-from capflow.data import annotations, tensors
+from capflow.data import annotations, precompute
 from capflow.data.archives import pictures_in
+from capflow.data.sources import Missing, missing_table
 from capflow.errors import CapflowError
-from capflow.files import write_json
-from capflow.params import SPLITS, load_params
+from capflow.files import write_json, write_text
+from capflow.params import SPLITS, Split, load_params
 from stages import progress, run
 
 logger = logging.getLogger(__name__)
@@ -16,12 +17,12 @@ logger = logging.getLogger(__name__)
 def main() -> None:
     """Run the stage."""
     params = load_params()
-    unreadable: dict[str, list[tensors.Unreadable]] = {}
+    damaged: dict[Split, list[Missing]] = {}
     wanted = 0
     for split in SPLITS:
         images = annotations.read(project.ANNOTATIONS / f"{split}.json").images
         with pictures_in(project.IMAGES / f"{split}.zip") as pictures:
-            unreadable[split] = tensors.write(
+            damaged[split] = precompute.write(
                 project.TENSORS,
                 split,
                 pictures,
@@ -31,20 +32,22 @@ def main() -> None:
                 progress(f"resize {split}"),
             )
         wanted += len(images)
-    everything = [picture for pictures in unreadable.values() for picture in pictures]
-    _judge(everything, wanted, params.data.max_missing)
-    counts = {split: len(pictures) for split, pictures in unreadable.items()}
-    write_json(project.METRICS / "tensors.json", {"unreadable": counts}, indent=2)
+    write_text(project.DAMAGED, missing_table(damaged))
+    counts = {split: len(pictures) for split, pictures in damaged.items()}
+    write_json(project.METRICS / "tensors.json", {"damaged": counts}, indent=2)
+    _judge(
+        [picture for pictures in damaged.values() for picture in pictures], wanted, params.data.max_missing
+    )
 
 
-def _judge(unreadable: list[tensors.Unreadable], wanted: int, limit: float) -> None:
+def _judge(damaged: list[Missing], wanted: int, limit: float) -> None:
     """Damaged pictures are left out; too many of them are an error."""
-    for picture in unreadable:
+    for picture in damaged:
         logger.warning("left out: %s", picture.reason)
-    if len(unreadable) > limit * wanted:
+    if len(damaged) > limit * wanted:
         raise CapflowError(
-            f"data/images: {len(unreadable)} of {wanted} pictures cannot be read, the first is "
-            f"{unreadable[0].file_name}; replace them, or raise `data.max_missing` (now {limit:g})."
+            f"{project.DAMAGED}: {len(damaged)} of {wanted} pictures cannot be read, for the reasons given "
+            f"there; replace them, or raise `data.max_missing` (now {limit:g})."
         )
 
 

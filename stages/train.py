@@ -5,7 +5,7 @@ import time
 import torch
 
 from capflow import project, tracking
-from capflow.data import annotations
+from capflow.data import tensors
 from capflow.files import folder_digest, write_json
 from capflow.models.captioner import Captioner, CaptionerConfig, save_captioner
 from capflow.models.devices import best_device, seed_everything
@@ -63,7 +63,7 @@ def build_trainer(
     """Everything that training reads, put together."""
     _, seen = open_pictures("train", params, model, training=True)
     val_pictures = open_pictures("val", params, model)
-    references = annotations.read(project.ANNOTATIONS / "val.json").captions_of()
+    references = tensors.described("val").captions_of()
     score = CaptionScore.of(model, val_pictures, references, vocabulary, params.generate)
     train = Split(open_batches("train", params), seen)
     val = Split(open_batches("val", params), val_pictures[1])

@@ -27,8 +27,8 @@ SMALL: Changes = {
 STAGES = [
     "download_annotations",
     "download_images",
-    "build_vocab",
     "precompute_tensors",
+    "build_vocab",
     "download_encoder",
     "extract_features",
     "train",

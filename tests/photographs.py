@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,16 @@ def refused(content: bytes) -> bool:
         except CapflowError as error:
             return str(error).startswith("x.jpg: cannot be read as a picture (")
     return False
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    """The same with one bit flipped in the byte at ``place``."""
+    return content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :]
+
+
+def flip(path: Path, place: int) -> None:
+    """Flip a bit of a file, which stays the same file."""
+    path.write_bytes(flipped(path.read_bytes(), place))
 
 
 KINDS: dict[str, bytes] = {

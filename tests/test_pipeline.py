@@ -46,6 +46,7 @@ def test_predictions_are_coco_results_and_score_alike(checkout: Path) -> None:
 def test_the_report_needs_no_network(checkout: Path) -> None:
     page = (checkout / "metrics" / "report" / "index.html").read_text()
     assert "data:image/jpeg;base64," in page
+    assert "missing or damaged" not in page
     assert not re.search(r"(src|href)=[\"']?https?:", page)
 
 
@@ -101,6 +102,13 @@ def test_a_learning_rate_runs_again_what_depends_on_it(checkout: Path) -> None:
     assert scored == (2,)
     assert states == [("FINISHED",)]
     assert rows[0] >= 4
+    run(checkout, "git", "restore", ".")
+    run(checkout, "dvc", "checkout")
+
+
+def test_another_size_of_pictures_numbers_no_word_anew(checkout: Path) -> None:
+    output = run(checkout, "dvc", "exp", "run", "-S", "tensors.size=24", "build_vocab")
+    assert ran(output) == ["precompute_tensors"]
     run(checkout, "git", "restore", ".")
     run(checkout, "dvc", "checkout")
 

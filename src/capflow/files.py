@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,18 @@ def sync_all(paths: Collection[Path]) -> None:
             raise OSError(number, os.strerror(number))
     finally:
         os.close(descriptor)
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a file that is one: of a pipe or a device one would wait for the end.
+
+    Raises:
+        CapflowError: it is something else.
+        OSError: it is not there, or cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise CapflowError(f"{path}: a folder, pipe, socket or device, not a file; replace or remove it.")
+    return path.read_bytes()
 
 
 def write_bytes(target: Path, content: bytes) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from capflow.data.pictures import Pixels, resize
+from capflow.data.pictures import Pixels
+from capflow.data.resize import resize
 from capflow.models.captioner import Captioner, load_captioner
 from capflow.models.captioning import search_of
 from capflow.models.devices import best_device

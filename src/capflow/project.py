@@ -20,6 +20,8 @@ FEATURES = Path("data/features")
 MODEL = Path("data/model")
 PREDICTIONS = Path("data/predictions")
 METRICS = Path("metrics")
+# Which pictures are left out: those that cannot be had, and those that turn out to be damaged.
+MISSING, DAMAGED = METRICS / "missing.csv", METRICS / "damaged.csv"
 
 
 def root() -> Path:

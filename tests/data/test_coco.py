@@ -119,12 +119,35 @@ def test_whole_split_without_an_archive(mirror: Server) -> None:
 def test_known_size_needs_the_known_digest(mirror: Server, mirrored: bool) -> None:
     archive = mirror.root / ZIP
     known = {"path": ZIP, "size": archive.stat().st_size, "md5": digest(archive, "md5")}
-    server = {"mirror": mirror.url} if mirrored else {"mirror": None, "base": mirror.url}
-    assert CocoSource(spec(mirror, archives=[known], **server), HOME).annotations()["train"].images
+    server = {"mirror": mirror.url} if mirrored else own(mirror)
+    assert CocoSource(spec(mirror, **server | {"archives": [known]}), HOME).annotations()["train"].images
     shutil.rmtree(".capflow")
     wrong = known | {"md5": "0" * 32}
     with pytest.raises(CapflowError, match=r"its MD5 is .* instead of 0000"):
-        CocoSource(spec(mirror, archives=[wrong], **server), HOME).annotations()
+        CocoSource(spec(mirror, **server | {"archives": [wrong]}), HOME).annotations()
+
+
+def own(mirror: Server) -> dict[str, Any]:
+    """A catalogue whose COCO is the tiny one, not a mirror of the other."""
+    entry = spec(mirror, mirror=None, base=mirror.url, archives=[{"path": ZIP}]).model_dump()
+    for split, images in (("train", 4), ("val", 3), ("test", 2)):
+        entry["splits"][split]["images"] = images
+    return entry
+
+
+@pytest.mark.usefixtures("checkout")
+def test_only_a_mirror_may_be_without_test_pictures(mirror: Server) -> None:
+    info, entry = mirror.root / "annotations/image_info_test2014.json", own(mirror)
+    assert len(CocoSource(CocoSpec.model_validate(entry), HOME).annotations()["test"].images) == 2
+    shutil.rmtree(".capflow")
+    info.write_text('{"images": []}', encoding="utf-8")
+    assert CocoSource(spec(mirror), HOME).annotations()["test"].images == []
+    with pytest.raises(CapflowError, match=r"test2014\.json: has 0 pictures instead of 2; correct"):
+        CocoSource(CocoSpec.model_validate(entry), HOME).annotations()
+    shutil.rmtree(".capflow")
+    info.unlink()
+    with pytest.raises(CapflowError, match=r"has no annotations/image_info_test2014\.json"):
+        CocoSource(CocoSpec.model_validate(entry), HOME).annotations()
 
 
 @pytest.mark.usefixtures("checkout")

@@ -18,6 +18,7 @@ from capflow.models.encoder import classifier
 from stages import download_encoder
 from tests.checkout import ROOT
 from tests.faults.server import serving
+from tests.photographs import flip
 
 NAME = "shufflenet_v2_x0_5"
 WRITTEN = project.ENCODER / "weights.safetensors"
@@ -122,6 +123,10 @@ def test_what_a_server_has_is_fetched_once_and_checked_by_its_name(
             download_encoder.main()
         assert is_written(weights)
         assert server.paths() == [f"/{right}"]
+        flip(project.downloads() / "weights" / right, 5000)
+        download_encoder.main()
+        assert is_written(weights)
+        assert server.paths() == [f"/{right}"] * 2
         publish(f"{server.url}/net-00000000.pth", monkeypatch)
         with pytest.raises(CapflowError, match="its SHA-256 does not begin with 00000000"):
             download_encoder.main()

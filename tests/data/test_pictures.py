@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from capflow.data.pictures import Fit, decode, resize
+from capflow.data.pictures import decode
+from capflow.data.resize import Fit, resize
 from capflow.errors import CapflowError
 from tests.photographs import exif, gradient, saved
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from capflow.data import features, tensors
+from capflow.data import features, precompute, tensors
 from capflow.data.annotations import ImageRecord
-from capflow.data.pictures import decode, resize
+from capflow.data.pictures import decode
+from capflow.data.resize import resize
+from capflow.data.sources import Missing
 from capflow.errors import CapflowError
 from tests.photographs import jpeg
 
@@ -20,10 +22,10 @@ def quiet(items: Iterable[Any], total: int) -> Iterable[Any]:
     return items
 
 
-def write(folder: Path, pictures: dict[str, bytes], names: list[str]) -> list[tensors.Unreadable]:
+def write(folder: Path, pictures: dict[str, bytes], names: list[str]) -> list[Missing]:
     images: list[ImageRecord] = [{"id": 10 + place, "file_name": name} for place, name in enumerate(names)]
     contents: dict[str, Callable[[], bytes]] = {name: partial(bytes, c) for name, c in pictures.items()}
-    return tensors.write(folder, "train", contents, images, 8, "crop", quiet)
+    return precompute.write(folder, "train", contents, images, 8, "crop", quiet)
 
 
 def test_rows_are_the_pictures_in_their_order(tmp_path: Path) -> None:

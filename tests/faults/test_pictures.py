@@ -16,17 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from capflow import project
-from capflow.data import annotations, archives, tensors
-from capflow.data.annotations import Annotations, ImageRecord
+from capflow.data import precompute, tensors
+from capflow.data.annotations import ImageRecord
 from capflow.data.headers import picture_fault
 from capflow.data.pictures import decode
 from capflow.errors import CapflowError
-from capflow.files import read_json
-from stages import precompute_tensors
-from tests.checkout import ROOT
 from tests.faults.naming import works_or_names
-from tests.photographs import KINDS, ORIENTATION, exif, jpeg, photograph, refused, saved
+from tests.photographs import KINDS, ORIENTATION, exif, flipped, photograph, refused, saved
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -35,49 +31,6 @@ def test_row_23_truncated_pictures_are_refused(kind: str) -> None:
     assert not refused(whole)
     for length in range(0, len(whole) - 12, len(whole) // 40):
         assert refused(whole[:length]), length
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Twenty pictures a split, the first of train truncated and the second flipped after it was packed."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes(
-        (ROOT / "params.yaml").read_bytes().replace(b"max_missing: 0.001", b"max_missing: 0.05")
-    )
-    for split in ("train", "val", "test"):
-        images: list[ImageRecord] = [{"id": n, "file_name": f"{n}.jpg"} for n in range(20)]
-        annotations.write(project.ANNOTATIONS / f"{split}.json", Annotations(images, []))
-        contents = {f"{n}.jpg": jpeg(n) for n in range(20)}
-        if split == "train":
-            contents["0.jpg"] = KINDS["baseline"][:-200]
-        path = project.IMAGES / f"{split}.zip"
-        assert archives.pack(path, contents, contents.__getitem__) == []
-        if split == "train":
-            flip(path, path.read_bytes().index(contents["1.jpg"]) + len(contents["1.jpg"]) - 20)
-    return tmp_path
-
-
-def flip(path: Path, place: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[place] ^= 0x10
-    path.write_bytes(content)
-
-
-def test_row_23_damaged_pictures_are_reported_counted_and_left_out(
-    checkout: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    precompute_tensors.main()
-    assert tensors.read(project.TENSORS, "train").ids.tolist() == list(range(2, 20))
-    assert read_json(project.METRICS / "tensors.json") == {"unreadable": {"train": 2, "val": 0, "test": 0}}
-    assert "left out: 0.jpg: cannot be read as a picture" in caplog.text
-    assert f"left out: {project.IMAGES / 'train.zip'}: member 1.jpg is damaged" in caplog.text
-
-
-def test_row_23_a_threshold_decides(checkout: Path) -> None:
-    path = Path("params.yaml")
-    path.write_text(path.read_text().replace("max_missing: 0.05", "max_missing: 0.03"))
-    with pytest.raises(CapflowError, match=r"2 of 60 pictures cannot be read, the first is 0\.jpg.*0\.03"):
-        precompute_tensors.main()
 
 
 @pytest.mark.parametrize(("kind", "least"), [("baseline", 0.2), ("progressive", 0.3), ("restarts", 0.25)])
@@ -103,23 +56,11 @@ def pillow_refuses(content: bytes) -> bool:
     return False
 
 
-def test_row_24_every_flip_is_found_where_there_is_a_digest(tmp_path: Path) -> None:
-    """In the archive of a split each picture has one, the ZIP's."""
-    path, whole = tmp_path / "x.zip", KINDS["baseline"]
-    archives.pack(path, ["a.jpg"], lambda _: whole)
-    start = path.read_bytes().index(whole)
-    for place in range(start, start + len(whole), 97):
-        flip(path, place)
-        with archives.pictures_in(path) as held, pytest.raises(CapflowError, match=r"a\.jpg is damaged"):
-            held["a.jpg"]()
-        flip(path, place)
-
-
 def test_row_24_every_flip_of_a_png_is_found() -> None:
     whole = KINDS["png"]
     start = whole.index(b"IDAT") + 4
     for place in range(start, len(whole) - 16, len(whole) // 50):
-        assert refused(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]), place
+        assert refused(flipped(whole, place)), place
 
 
 @contextmanager
@@ -209,6 +150,54 @@ def test_row_26_sixteen_bits() -> None:
         assert refused(saved(Image.new(mode, (4, 4)), "TIFF"))
 
 
+def png(depth: int, colours: int, row: bytes, width: int, transparent: bytes = b"") -> bytes:
+    """A PNG of one row, as its samples are packed (W3C, Portable Network Graphics, 11.2 and 11.3.1)."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, depth, colours, 0, 0, 0))
+    named = chunk(b"tRNS", transparent) if transparent else b""
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + named
+        + chunk(b"IDAT", zlib.compress(b"\0" + row))
+        + chunk(b"IEND", b"")
+    )
+
+
+GREY, COLOUR = 0, 2
+BLACKISH = struct.pack(">H", 0x1234)
+
+
+@pytest.mark.parametrize(
+    ("content", "greys"),
+    [
+        (png(16, GREY, b"\x12\x34\x12\x35\xff\x00", 3, BLACKISH), [255, 0x12, 0xFF]),
+        (png(16, COLOUR, BLACKISH * 3 + b"\x34\xff" * 3, 2), [0x12, 0x34]),
+        (png(16, 4, BLACKISH + b"\xff\xff" + BLACKISH + b"\0\0", 2), [0x12, 255]),
+        (png(16, 6, BLACKISH * 3 + b"\xff\xff" + BLACKISH * 3 + b"\0\0", 2), [0x12, 255]),
+        (png(8, GREY, b"\x12\x34", 2, b"\0\x34"), [0x12, 255]),
+        (png(4, GREY, b"\x2f", 2, b"\0\x02"), [255, 255]),
+        (png(2, GREY, b"\x1b", 4, b"\0\x01"), [0, 255, 170, 255]),
+        (png(1, GREY, b"\x40", 2, b"\0\0"), [255, 255]),
+    ],
+    ids=["grey 16", "colour 16", "grey 16 alpha", "colour 16 alpha", "grey 8", "grey 4", "grey 2", "grey 1"],
+)
+def test_row_26_high_bytes_and_the_transparent_one_is_white(content: bytes, greys: list[int]) -> None:
+    assert decode(content, "x.png")[0].tolist() == [[grey] * 3 for grey in greys]
+
+
+def test_row_26_a_transparent_colour_that_pillow_cannot_tell_is_refused() -> None:
+    content = png(16, COLOUR, BLACKISH * 6, 2, BLACKISH * 3)
+    assert picture_fault(content) is None
+    with pytest.raises(CapflowError, match=r"one of its 16-bit colours is transparent"):
+        decode(content, "x.png")
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(
     ("mode", "kind"), [("RGB", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("I;16", "PNG"), ("LA", "PNG")]
@@ -228,13 +217,13 @@ def test_row_27_every_picture_is_upright(mode: str, kind: str, orientation: int)
 
 def test_row_27_training_and_captioning_see_the_same(tmp_path: Path) -> None:
     from capflow.cli import _read_pictures
-    from capflow.data.pictures import resize
+    from capflow.data.resize import resize
 
     path = tmp_path / "turned.jpg"
     path.write_bytes(KINDS["turned"])
     readable, _ = _read_pictures([path])
     images: list[ImageRecord] = [{"id": 1, "file_name": "turned.jpg"}]
-    tensors.write(tmp_path, "val", {"turned.jpg": path.read_bytes}, images, 64, "crop", quiet)
+    precompute.write(tmp_path, "val", {"turned.jpg": path.read_bytes}, images, 64, "crop", quiet)
     seen = tensors.read(tmp_path, "val").pixels[0]
     assert np.array_equal(seen, resize(readable[0][1], 64, "crop").numpy())
     upright = ImageOps.exif_transpose(Image.open(path)).resize((64, 64), Image.Resampling.BILINEAR)

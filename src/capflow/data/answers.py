@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
@@ -39,11 +40,16 @@ def conditions(request: Request, known: Entry | None, have: int) -> dict[str, st
         return {}
     if have:
         return {"Range": f"bytes={have}-", "If-Range": known.version}
-    if known.state != "done" or not known.version or not request.target.exists():
+    if known.state != "done" or not known.version or not _is_whole(request.target, known):
         return {}
     if '"' in known.version:
         return {"If-None-Match": known.version}
     return {"If-Modified-Since": known.version.removeprefix("W/")}
+
+
+def _is_whole(path: Path, known: Entry) -> bool:
+    """Whether a file is in its place and has its size; a file that has lost some is asked for without ifs."""
+    return path.exists() and path.stat().st_size == known.size
 
 
 def judged(response: aiohttp.ClientResponse, request: Request, known: Entry | None, have: int) -> Answer:

@@ -4,13 +4,16 @@ import os
 import shutil
 import stat
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from capflow.data import zipcheck
-from capflow.data.headers import picture_fault
+from capflow.data.headers import PictureError
+from capflow.data.pictures import damage
 from capflow.data.sources import Missing
 from capflow.errors import CapflowError
 from capflow.files import replacing
@@ -18,24 +21,27 @@ from capflow.files import replacing
 # The earliest time that the format can hold: equal pictures give an equal archive.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _PIECE = 2**20
+# Pictures in memory: enough to keep every core busy while one of them is written.
+_AHEAD = 64
 
 
 def pack(target: Path, names: Iterable[str], read: Callable[[str], bytes]) -> list[Missing]:
     """Write pictures to a stored ZIP, in the order of ``names``, byte for byte the same each time.
 
+    Each picture is decoded before it goes in, on all cores.
+
     Args:
         target: the archive; written atomically.
         names: the file names of the pictures, which become those of the members.
-        read: gives the bytes of a picture; KeyError or FileNotFoundError: there is none; CapflowError
-            or another OSError: it cannot be read.
+        read: gives the bytes of a picture, several at a time; KeyError or FileNotFoundError: there is
+            none; PictureError, CapflowError or another OSError: it cannot be read.
 
     Returns:
-        The pictures that are absent or no pictures, which are left out, with the reason.
+        The pictures that are absent or cannot be decoded, which are left out, with the reason.
     """
     missing: list[Missing] = []
     with replacing(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name in names:
-            content = _picture(name, read)
+        for name, content in _pictures(names, read):
             if isinstance(content, Missing):
                 missing.append(content)
             else:
@@ -43,16 +49,29 @@ def pack(target: Path, names: Iterable[str], read: Callable[[str], bytes]) -> li
     return missing
 
 
+def _pictures(names: Iterable[str], read: Callable[[str], bytes]) -> Iterator[tuple[str, bytes | Missing]]:
+    """The pictures in order, so few ahead of their turn that memory stays small."""
+    coming: deque[tuple[str, Future[bytes | Missing]]] = deque()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name in names:
+            coming.append((name, pool.submit(_picture, name, read)))
+            if len(coming) > _AHEAD:
+                first, content = coming.popleft()
+                yield first, content.result()
+        for name, content in coming:
+            yield name, content.result()
+
+
 def _picture(name: str, read: Callable[[str], bytes]) -> bytes | Missing:
     try:
         content = read(name)
     except (KeyError, FileNotFoundError):
         return Missing(name, "there is no such file")
-    except CapflowError as error:
+    except (PictureError, CapflowError) as error:
         return Missing(name, str(error))
     except OSError as error:
         return Missing(name, f"cannot be read ({error.strerror})")
-    fault = picture_fault(content)
+    fault = damage(content)
     return Missing(name, fault) if fault else content
 
 

@@ -1,4 +1,4 @@
-"""Downloads: many files at a time, each complete and checked before it has its name.
+"""Downloads: many files at a time, each complete and checked before it has its name, and when it is used.
 
 What is in its place is not fetched again, what has begun is continued, and the manifest of the store
 (:mod:`capflow.data.manifest`) knows the rest: what is missing, and why. One process at a time uses
@@ -8,15 +8,16 @@ the store.
 import asyncio
 import errno
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from capflow import project
 from capflow.data.crew import Crew, Failure, entry_of
-from capflow.data.manifest import Manifest
+from capflow.data.manifest import Manifest, read, rot
 from capflow.data.request import Request
 from capflow.errors import CapflowError
 from capflow.files import digest
@@ -61,6 +62,32 @@ def fetch(requests: Sequence[Request], title: str) -> list[Failure]:
         raise KeyboardInterrupt
     order = {request.url: place for place, request in enumerate(wanted)}
     return sorted(crew.failures, key=lambda failure: order[failure.request.url])
+
+
+def obtain(request: Request, title: str) -> Failure | None:
+    """Fetch one file that is to be used at once; what has rotted in the store is fetched again.
+
+    Raises:
+        CapflowError, KeyboardInterrupt: as :func:`fetch`.
+    """
+    failures = fetch([request], title)
+    if request.target.exists():
+        folder = project.downloads()
+        recorded = read(folder).get(request.target.relative_to(folder).as_posix())
+        if fault := rot(recorded, digest(request.target)):
+            discard({request.target: fault})
+            failures = fetch([request], title)
+    return failures[0] if failures else None
+
+
+def discard(faults: Mapping[Path, str]) -> None:
+    """Remove files from the store, and record what was wrong with each."""
+    with _alone(), Manifest(project.downloads()) as manifest:
+        for path, fault in faults.items():
+            logger.warning("%s: removed: %s", path, fault)
+            path.unlink(missing_ok=True)
+            if entry := manifest.get(path):
+                manifest.note([entry._replace(state="failed", size=0, sha256="", reason=fault)])
 
 
 @contextmanager

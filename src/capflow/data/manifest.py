@@ -55,6 +55,13 @@ class Entry(NamedTuple):
     when: str = ""
 
 
+def rot(recorded: Entry | None, sha256: str) -> str | None:
+    """What is wrong with a file of the store whose digest is ``sha256``; None when it is as it came."""
+    if recorded is None or recorded.sha256 in {"", sha256}:
+        return None
+    return f"it has rotted in the store: its SHA-256 is {sha256} instead of {recorded.sha256}"
+
+
 class Manifest:
     """The manifest, open for one process at a time; the caller holds the store's lock."""
 

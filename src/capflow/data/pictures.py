@@ -1,8 +1,10 @@
 """From the bytes of a picture to pixels: one policy for training, captioning and serving.
 
 Every picture becomes 8-bit RGB, upright (the EXIF orientation is applied), what is transparent is
-white, and greys of 16 bits keep their high byte. The decoder is libjpeg-turbo for JPEGs and Pillow for
-everything else and for the colours of printers (CMYK).
+white, and values of 16 bits keep their high byte. The decoder is libjpeg-turbo for JPEGs and Pillow for
+everything else and for the colours of printers (CMYK). Where a PNG names one of its greys or colours as
+transparent (tRNS), that one alone is: of those with 16 bits a channel and colours Pillow keeps too
+little to tell, and so they are refused.
 
 What is damaged is refused, as far as it can be known without a digest. libjpeg-turbo is asked to take
 its warnings for errors. That finds every truncated JPEG, and of the flips of a byte within the scan
@@ -13,20 +15,17 @@ are kept in one.
 
 import warnings
 from contextlib import suppress
-from typing import Literal
 
 import numpy as np
 import simplejpeg
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from PIL.ImageFile import ImageFile
 
 from capflow.data.headers import PictureError, is_jpeg, open_picture, told
 from capflow.errors import CapflowError
 
 Pixels = NDArray[np.uint8]
-Fit = Literal["crop", "squash"]
 
 _ORIENTATION = 0x0112
 # How each orientation is undone: swap height and width first, then run backwards along these axes.
@@ -34,6 +33,9 @@ _TURNS: dict[int, tuple[bool, tuple[int, ...]]] = {
     1: (False, ()), 2: (False, (1,)), 3: (False, (0, 1)), 4: (False, (0,)),
     5: (True, ()), 6: (True, (1,)), 7: (True, (0, 1)), 8: (True, (0,)),
 }  # fmt: skip
+
+# By how Pillow calls the packing of a PNG's greys: the step from one to the next, of 255.
+_GREY_STEPS = {"L;2": 85, "L;4": 17}
 
 
 def decode(content: bytes, name: str) -> Pixels:
@@ -50,19 +52,27 @@ def decode(content: bytes, name: str) -> Pixels:
         CapflowError: not a picture, damaged, or larger than 178 megapixels.
     """
     try:
-        with open_picture(content) as picture:
-            return _decode(picture, content)
+        return _decode(content)
     except PictureError as error:
         raise CapflowError(f"{name}: cannot be read as a picture ({error}); replace or remove it.") from None
 
 
-def _decode(picture: Image.Image, content: bytes) -> Pixels:
-    """The pixels of a picture whose header is sound.
+def damage(content: bytes) -> str | None:
+    """Why a picture cannot be decoded, as :func:`decode` would do it; None when it can be."""
+    try:
+        _decode(content)
+    except PictureError as error:
+        return str(error)
+    return None
+
+
+def _decode(content: bytes) -> Pixels:
+    """The pixels of a picture.
 
     Pillow's readers raise whatever they stumble over, and warn of what is merely odd.
     """
     try:
-        with warnings.catch_warnings():
+        with open_picture(content) as picture, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if is_jpeg(picture):
                 return _upright(_jpeg_pixels(picture, content), picture)
@@ -94,13 +104,13 @@ def _upright(pixels: Pixels, picture: Image.Image) -> Pixels:
     return np.ascontiguousarray(turned)  # PyTorch wants no negative strides
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _to_rgb(picture: ImageFile) -> Image.Image:
     """Convert to RGB; what is transparent becomes white, 16-bit greys keep their high byte."""
     if picture.mode.startswith("I;16"):
-        high_byte = (np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(high_byte).convert("RGB")
+        return Image.fromarray(_high_byte(picture)).convert("RGB")
     if picture.mode in {"I", "F"}:
         raise PictureError("its values have 32 bits")
+    _mend_transparent_colour(picture)
     if "transparency" in picture.info or picture.mode in {"RGBA", "LA", "PA"}:
         layered = picture.convert("RGBA")
         paper = Image.new("RGBA", layered.size, "white")
@@ -108,25 +118,26 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def resize(pixels: Pixels, size: int, fit: Fit) -> Tensor:
-    """Scale a picture to a square with an antialiased bilinear filter.
+def _high_byte(picture: Image.Image) -> Pixels:
+    """Greys of 16 bits as ones of 8, and the transparent one as white."""
+    values = np.asarray(picture).astype(np.uint16)
+    greys = (values >> 8).astype(np.uint8)
+    greys[values == picture.info.get("transparency", -1)] = 255
+    return greys
 
-    Args:
-        pixels: uint8 [height, width, 3].
-        size: the side of the square, in pixels.
-        fit: ``crop`` scales the shorter side to ``size`` and keeps the centre; ``squash`` ignores
-            the picture's proportions.
 
-    Returns:
-        uint8 [size, size, 3], within 1 of what Pillow's ``resize(BILINEAR)`` gives.
+def _mend_transparent_colour(picture: ImageFile) -> None:
+    """Scale a PNG's transparent grey of 2 or 4 bits as Pillow scales the greys themselves.
+
+    Pillow (13.0) compares the two as they are, and 16-bit colours with ones of 8 bits.
+
+    Raises:
+        PictureError: the transparent colour has 16 bits a channel.
     """
-    height, width = pixels.shape[:2]
-    target = (size, size)
-    if fit == "crop":
-        short = min(height, width)
-        target = (max(size, height * size // short), max(size, width * size // short))
-    planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-    if target != (height, width):
-        planes = torch.nn.functional.interpolate(planes, target, mode="bilinear", antialias=True)
-    top, left = (target[0] - size) // 2, (target[1] - size) // 2
-    return planes[0, :, top : top + size, left : left + size].permute(1, 2, 0)
+    if picture.format != "PNG" or "transparency" not in picture.info:
+        return
+    packing = picture.tile[0].args
+    if packing == "RGB;16B":
+        raise PictureError("one of its 16-bit colours is transparent")
+    if packing in _GREY_STEPS:
+        picture.info["transparency"] *= _GREY_STEPS[packing]

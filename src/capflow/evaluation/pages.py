@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from capflow import project
-from capflow.data import annotations
+from capflow.data import tensors
 from capflow.data.annotations import Annotations, ImageRecord
 from capflow.data.archives import pictures_in
 from capflow.data.scenes.truth import judge
@@ -87,12 +87,23 @@ def _notes(split: Split, params: Params) -> list[str]:
         notes.append(
             "This data set has no test captions: the scores are those of val, which chose the epoch."
         )
+    return notes + _left_out()
+
+
+def _left_out() -> list[str]:
+    """One sentence on the pictures that are missing or damaged, where there are any."""
     packed = read_json(project.METRICS / "pictures.json")
-    unreadable = read_json(project.METRICS / "tensors.json")["unreadable"]
-    for name, count in packed.items():
-        if absent := count["missing"] + unreadable[name]:
-            notes.append(f"{absent:,} of the {count['wanted']:,} pictures of {name} are missing or damaged.")
-    return notes
+    damaged = read_json(project.METRICS / "tensors.json")["damaged"]
+    absent = {split: count["missing"] + damaged[split] for split, count in packed.items()}
+    counts = [
+        f"{absent[split]:,} of {packed[split]['wanted']:,} ({split})" for split in packed if absent[split]
+    ]
+    if not counts:
+        return []
+    return [
+        f"Pictures that were missing or damaged, and count for nothing: {', '.join(counts)}. "
+        f"{project.MISSING} and {project.DAMAGED} name them."
+    ]
 
 
 def _scored_gallery(
@@ -122,8 +133,7 @@ def _unscored_gallery(scored: Split, params: Params) -> dict[Choice, list[Exampl
     captions = read_results(project.PREDICTIONS / "test.json")
     if not captions:
         return {}
-    images = annotations.read(project.ANNOTATIONS / "test.json").images
-    records = {image["id"]: image for image in images}
+    records = {image["id"]: image for image in tensors.described("test").images}
     with pictures_in(project.IMAGES / "test.zip") as pictures:
         chosen = sample(captions.keys(), EACH, params.seed)
         return {"unscored": [_example(records[image], pictures, captions[image]) for image in chosen]}

@@ -1,5 +1,8 @@
 """Where data sets come from: one class for each kind of source, behind one protocol."""
 
+import csv
+import io
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -8,10 +11,19 @@ from capflow.params import Split
 
 
 class Missing(NamedTuple):
-    """A picture that could not be had, and why."""
+    """A picture that could not be had or read, and why."""
 
     file_name: str
     reason: str
+
+
+def missing_table(missing: Mapping[Split, Iterable[Missing]]) -> str:
+    """A CSV with a row for each picture of each split."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["split", *Missing._fields])
+    rows.writerows((split, *picture) for split, pictures in missing.items() for picture in pictures)
+    return table.getvalue()
 
 
 class Source(Protocol):

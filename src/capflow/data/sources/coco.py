@@ -16,10 +16,9 @@ from capflow.data import annotations as coco_json
 from capflow.data import archives
 from capflow.data.addresses import foreign_fault
 from capflow.data.annotations import Annotations, ImageRecord
-from capflow.data.download import fetch
 from capflow.data.headers import arrival_fault
 from capflow.data.request import Request
-from capflow.data.sources import Missing, karpathy
+from capflow.data.sources import Missing, karpathy, singly
 from capflow.data.sources.photos import PhotoSpec
 from capflow.data.sources.remote import Address, Host, PlainPath, Remote, RemoteFile
 from capflow.errors import CapflowError
@@ -34,7 +33,6 @@ PathOrAddress = Annotated[str, Field(pattern=r"^([^:]+|https?://[^\s?#]+/\w[\w.-
 # The key of `info` in which annotations say which file they were read from. A picture that came with
 # another one is asked for again, because a mirror may have become another data set.
 _EDITION = "sha256"
-_PICTURE_CAP = 128 << 20  # bytes; COCO's largest has less than one megabyte
 
 
 class CocoSplit(Section):
@@ -117,31 +115,25 @@ class CocoSource:
         return (official["train"].zip, official["val"].zip) if pictures == karpathy.COUNTS[split] else ()
 
     def _pack_singly(self, split: Split, annotations: Annotations, target: Path) -> list[Missing]:
-        places = {image["file_name"]: self._place(image) for image in annotations.images}
-        requests = [
-            Request(
-                f"{self._remote.base}/{quote(place)}",
-                self._remote.store / place,
-                arrival_fault,
-                cap=_PICTURE_CAP,
-                edition=annotations.info.get(_EDITION, ""),
-                hosts=self._remote.hosts,
-            )
-            for place in places.values()
-        ]
-        reasons = {failure.request.target.name: failure.reason for failure in fetch(requests, split)}
-        wanted = [name for name in places if name not in reasons]
-        missing = archives.pack(target, wanted, lambda name: self._read(places[name]))
-        reasons |= dict(missing)
-        return [Missing(name, reasons[name]) for name in places if name in reasons]
+        edition = annotations.info.get(_EDITION, "")
+        requests = {image["file_name"]: self._request(image, edition) for image in annotations.images}
+        return singly.pack(target, requests, split)
 
-    def _read(self, place: str) -> bytes:
-        return (self._remote.store / place).read_bytes()
+    def _request(self, image: ImageRecord, edition: str) -> Request:
+        place = self._place(image)
+        return Request(
+            f"{self._remote.base}/{quote(place)}",
+            self._remote.store / place,
+            arrival_fault,
+            cap=singly.CAP,
+            edition=edition,
+            hosts=self._remote.hosts,
+        )
 
     def _official(self, split: Split) -> Annotations:
         file, folder = self._spec.splits[split].annotations, self._spec.splits[split].folder
         found = self._find(file)
-        if found is None and split == "test":
+        if found is None and split == "test" and self._spec.mirror:
             logger.warning("%s/%s: not there; the test split is empty", self._remote.base, file.path)
             return Annotations([], [])
         if found is None:
@@ -151,6 +143,12 @@ class CocoSource:
             )
         content, origin = found
         part = coco_json.parse(parse_json(content, origin), origin)
+        known = self._spec.splits[split].images
+        if not self._spec.mirror and len(part.images) != known:
+            raise CapflowError(
+                f"{origin}: has {len(part.images):,} pictures instead of {known:,}; "
+                "correct `base` or `splits` of the data set, or name the server as a `mirror`."
+            )
         part.info[_EDITION] = hashlib.sha256(content).hexdigest()
         for image in part.images:
             image.setdefault("coco_url", f"{self._spec.base}/{folder}/{image['file_name']}")

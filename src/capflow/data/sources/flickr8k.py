@@ -15,6 +15,7 @@ from capflow.data.annotations import Annotations, CaptionRecord, ImageRecord, is
 from capflow.data.sources import Missing, karpathy
 from capflow.data.sources.photos import PhotoSpec, Row, checked, read_table
 from capflow.errors import CapflowError
+from capflow.files import read_regular
 from capflow.params import SPLITS, Split
 
 
@@ -141,7 +142,7 @@ class FlickrSource:
                 yield lambda name: held[name]()
         else:
             folder = self._folder()
-            yield lambda name: (folder / name).read_bytes()
+            yield lambda name: read_regular(folder / name)
 
     def _folder(self) -> Path:
         for name in self._layout.folders:

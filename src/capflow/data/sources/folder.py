@@ -13,6 +13,7 @@ from capflow.data.annotations import Annotations, CaptionRecord, ImageRecord, is
 from capflow.data.sources import Missing
 from capflow.data.sources.photos import PhotoSpec, Row, read_table
 from capflow.errors import CapflowError
+from capflow.files import read_regular
 from capflow.params import SPLITS, Section, Share, Split
 
 _NAMES: Mapping[str, Split] = {
@@ -77,13 +78,14 @@ class FolderSource:
     def pack(self, split: Split, annotations: Annotations, target: Path) -> list[Missing]:  # noqa: ARG002
         """Pack the photographs of one split."""
         names = [image["file_name"] for image in annotations.images]
-        return archives.pack(target, names, lambda name: self._photographs[name].read_bytes())
+        photographs = self._photographs
+        return archives.pack(target, names, lambda name: read_regular(photographs[name]))
 
     @cached_property
     def _photographs(self) -> dict[str, Path]:
         """All files below the root, by the names that they have in the archives."""
         found: dict[str, Path] = {}
-        for path in sorted(path for path in self._root.rglob("*") if path.is_file()):
+        for path in sorted(path for path in self._root.rglob("*") if not path.is_dir()):
             name = _flat(path.relative_to(self._root).as_posix())
             if name in found:
                 raise CapflowError(

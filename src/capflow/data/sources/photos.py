@@ -1,6 +1,7 @@
 """What all sources of photographs share: the keys of their dataset.yaml and tables of captions."""
 
 import csv
+import io
 import reprlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from capflow.data.annotations import Annotations, is_file_name
 from capflow.errors import CapflowError
+from capflow.files import read_regular
 from capflow.params import Count, Section
 from capflow.text.clean import one_line
 
@@ -45,8 +47,7 @@ def read_table(path: Path) -> list[Row]:
         CapflowError: no such file, another header, or a line that is not a row of the table.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return list(_rows(path, stream))
+        return list(_rows(path, io.StringIO(read_regular(path).decode("utf-8-sig"), newline="")))
     except FileNotFoundError:
         raise CapflowError(f"{path}: there is no such file; it should hold the captions.") from None
     except OSError as error:

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 
 from capflow import project
 from capflow.data import archives
-from capflow.data.download import fetch
+from capflow.data.download import obtain
 from capflow.data.request import Request
 from capflow.errors import CapflowError
 from capflow.files import digest
@@ -97,9 +97,10 @@ class Remote:
             edition=self._edition(path, file),
             hosts=self.hosts,
         )
-        for failure in fetch([request], path.name):
-            if failure.absent:
-                return None
+        failure = obtain(request, path.name)
+        if failure and failure.absent:
+            return None
+        if failure:
             if not path.exists() or self._fault(path, file):
                 raise CapflowError(
                     f"{request.url}: {failure.reason}; check the network and `mirror` of the data set, "

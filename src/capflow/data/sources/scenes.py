@@ -44,8 +44,8 @@ class ScenesSource:
     def pack(self, split: Split, annotations: Annotations, target: Path) -> list[Missing]:  # noqa: ARG002
         """Render the scenes of the annotations; nothing is ever missing.
 
-        One thread does it, in a millisecond a picture: the interpreter's lock leaves more threads no
-        gain, and more processes would save seconds.
+        A picture takes a millisecond: the interpreter's lock leaves threads little gain, and more
+        processes would save seconds.
 
         Raises:
             CapflowError: a record has no scene, or a wrong one.
