@@ -208,6 +208,18 @@ def test_all_weights_and_the_picture_are_learnt_from(kind: str) -> None:
 
 
 @every_decoder
+def test_reduced_precision_changes_little(kind: str) -> None:
+    model = decoder(kind, batch_norm=True)
+    features, tokens = example()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = caption_loss(model, features, PICTURE, tokens)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(GOLDEN[kind], rel=3e-3)
+    assert all(torch.isfinite(weight.grad).all() for weight in model.parameters() if weight.grad is not None)
+
+
+@every_decoder
 @pytest.mark.parametrize("cells", [1, 4])
 def test_one_caption_of_one_picture_can_be_learnt_from_with_batch_norm(kind: str, cells: int) -> None:
     """Batches of one caption length end in single captions, which have no variance where cells are pooled."""

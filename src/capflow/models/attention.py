@@ -33,9 +33,9 @@ class AttentionDecoder(SoftDecoder):
         self.from_before = nn.Linear(params.hidden, 4 * params.hidden, bias=False)
 
     def begin(self, features: Tensor) -> Tensors:
-        """``h`` and ``c``, [P, hidden] each."""
+        """``h`` and ``c``, [P, hidden] each; the memory is never of reduced precision."""
         mean = features.mean(1)
-        return {"h": self.init_h(mean), "c": self.init_c(mean)}
+        return {"h": self.init_h(mean), "c": self.init_c(mean).float()}
 
     def advance(self, word: Tensor, memory: Tensors, sight: Tensors, grid: Grid) -> tuple[Tensor, Tensors]:
         """Look, let the gate decide how much of it counts, and say a word."""

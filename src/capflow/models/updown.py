@@ -38,8 +38,8 @@ class UpDownDecoder(SoftDecoder):
 
     def begin(self, features: Tensor) -> Tensors:
         """Outputs and memories of both LSTMs, 0 at first: ``a`` and ``b``, ``h`` and ``c``."""
-        empty = features.new_zeros(len(features), self.write_seen.out_features // 4)
-        return dict.fromkeys("abhc", empty)
+        gates = self.write_seen.weight
+        return dict.fromkeys("abhc", gates.new_zeros(len(features), len(gates) // 4))
 
     def advance(self, word: Tensor, memory: Tensors, sight: Tensors, grid: Grid) -> tuple[Tensor, Tensors]:
         """Decide where to look, look, and say a word."""
