@@ -42,7 +42,8 @@ class Tutorial(nn.Module):
         """Take over the weights of our decoder."""
         super().__init__()
         self.ours = ours
-        self.cell = nn.LSTMCell(PARAMS.embedding + SHAPE.channels, PARAMS.hidden)
+        inputs = ours.from_word.in_features + ours.from_picture.in_features
+        self.cell = nn.LSTMCell(inputs, ours.from_before.in_features)
         with torch.no_grad():
             self.cell.weight_ih.copy_(torch.cat([ours.from_word.weight, ours.from_picture.weight], 1))
             self.cell.weight_hh.copy_(ours.from_before.weight)
@@ -56,8 +57,8 @@ class Tutorial(nn.Module):
         words = self.ours.embed(tokens)
         mean = features.mean(1)
         h, c = self.ours.init_h(mean), self.ours.init_c(mean)
-        logits = features.new_zeros(len(tokens), int(lengths[0]), SHAPE.words)
-        weights = features.new_zeros(len(tokens), int(lengths[0]), SHAPE.cells)
+        logits = features.new_zeros(len(tokens), int(lengths[0]), self.ours.vocabulary.out_features)
+        weights = features.new_zeros(len(tokens), int(lengths[0]), features.shape[1])
         for step in range(int(lengths[0])):
             live = int((lengths > step).sum())
             seen, alpha = self._attention(features[:live], h[:live])
@@ -67,7 +68,7 @@ class Tutorial(nn.Module):
             weights[:live, step] = alpha
         real = tokens[:, 1:] != 0
         entropy = nn.functional.cross_entropy(logits[:, : real.shape[1]][real], tokens[:, 1:][real])
-        return entropy + ((1 - weights.sum(1)) ** 2).mean()
+        return entropy + self.ours.doubly_stochastic * ((1 - weights.sum(1)) ** 2).mean()
 
     def _attention(self, features: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         soft = self.ours.soft

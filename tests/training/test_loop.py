@@ -224,10 +224,12 @@ def _determinism() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_determinism")
-def test_one_seed_gives_one_model_bit_for_bit() -> None:
+@pytest.mark.parametrize("name", ["lstm", "attention", "updown", "transformer"])
+def test_one_seed_gives_one_model_bit_for_bit(name: str) -> None:
     def run(seed: int) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
         seed_everything(seed)
-        model = captioner(seed, encoder={"trainable": True}, decoder={"dropout": 0.3, "batch_norm": True})
+        decoder = {"name": name, "dropout": 0.3, "batch_norm": True}
+        model = captioner(seed, encoder={"trainable": True, "features": "grid"}, decoder=decoder)
         params, pictures = train_params(precision="auto"), pixels(5)
         augment = AugmentParams(crop=28, flip=True)
         random = torch.Generator().manual_seed(seed)
