@@ -1,68 +1,25 @@
 """What holds for every decoder: golden losses, steps that equal the parallel pass, captions by themselves."""
 
-from dataclasses import replace
-from typing import Any, TypeVar
-
 import pytest
 import torch
 from torch import Tensor
 
-from capflow.models.captioner import DECODERS
-from capflow.models.decoder import AttentiveDecoder, Decoder, Shape, State, Told
-from capflow.models.generate import Search, generate
-from capflow.params import DecoderParams
+from capflow.models.decoder import Decoder, State
+from capflow.models.transformer import TransformerDecoder
 from capflow.training.loop import caption_loss
-from tests.tiny import params
-
-Kind = TypeVar("Kind", bound=Decoder)
-SHAPE = Shape(cells=4, channels=8, words=30)
-PICTURES = 3
-CAPTIONS = 6
-PICTURE = torch.tensor([1, 0, 1, 2, 1, 0])  # of each caption
-KINDS: dict[str, dict[str, Any]] = {
-    "lstm": {"name": "lstm"},
-    "lstm_every": {"name": "lstm", "inject": "every", "layers": 3},
-    "attention": {"name": "attention"},
-    "updown": {"name": "updown"},
-    "transformer": {"name": "transformer", "layers": 2},
-}
-ATTENTIVE = ["attention", "updown", "transformer"]
-BESIDE = torch.tensor([0, 0, 1, 1, 2, 2])  # as a search has them
-SEARCH = Search(start=1, end=2, barred=(0, 1, 3), beam=3, max_length=7, length_penalty=0.0)
-
-every_decoder = pytest.mark.parametrize("kind", KINDS)
-
-
-def section(**changes: Any) -> DecoderParams:
-    sizes = {"embedding": 16, "hidden": 24, "heads": 2, "attention": 12}
-    return params(decoder=sizes | changes).decoder
-
-
-def decoder(kind: str, shape: Shape = SHAPE, **changes: Any) -> Decoder:
-    """A decoder in training."""
-    torch.manual_seed(0)
-    chosen = section(**KINDS[kind] | changes)
-    return DECODERS[chosen.name](chosen, shape)
-
-
-def attentive(kind: str, shape: Shape = SHAPE, **changes: Any) -> AttentiveDecoder:
-    model = decoder(kind, shape, **changes)
-    assert isinstance(model, AttentiveDecoder)
-    return model
-
-
-def example(shape: Shape = SHAPE) -> tuple[Tensor, Tensor]:
-    """Features of three pictures, and tokens of six captions of many lengths."""
-    generator = torch.Generator().manual_seed(1)
-    tokens = torch.randint(4, 30, (CAPTIONS, 9), generator=generator)
-    tokens[:, 0] = 1
-    tokens[1, 6:], tokens[3, 2:] = 0, 0
-    return torch.randn(PICTURES, shape.cells, shape.channels, generator=generator), tokens
-
-
-def logits(model: Decoder, features: Tensor, picture: Tensor, tokens: Tensor) -> Tensor:
-    said: Tensor = model.words(model(features, picture, tokens).hidden)
-    return said
+from tests.decoders import (
+    ATTENTIVE,
+    BESIDE,
+    CAPTIONS,
+    PICTURE,
+    SHAPE,
+    attentive,
+    decoder,
+    every_decoder,
+    example,
+    logits,
+    sharp,
+)
 
 
 def step_by_step(model: Decoder, state: State, tokens: Tensor) -> Tensor:
@@ -72,53 +29,6 @@ def step_by_step(model: Decoder, state: State, tokens: Tensor) -> Tensor:
         words, state = model.step(tokens[:, place], state)
         said.append(words)
     return torch.stack(said, 1)[tokens[:, 1:] != 0]
-
-
-def sharp(model: Kind) -> Kind:
-    """The decoder with larger weights, which says different things of different pictures."""
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            weight.mul_(1 if "norm" in name or "embed" in name else 4)
-    return model.eval()
-
-
-def greedy(model: Decoder, features: Tensor) -> list[int]:
-    """The likeliest word each time, by the parallel pass, for one picture."""
-    said = [SEARCH.start]
-    for _ in range(SEARCH.max_length):
-        with torch.no_grad():
-            last = logits(model, features, torch.tensor([0]), torch.tensor([[*said, SEARCH.end]]))[-1]
-        last[list(SEARCH.barred)] = -torch.inf
-        said.append(int(last.argmax()))
-        if said[-1] == SEARCH.end:
-            break
-    return said[1:] + [SEARCH.end] * (SEARCH.max_length + 2 - len(said))
-
-
-class Anew(Decoder):
-    """A decoder that remembers only words, and reads all of them again in each step."""
-
-    def __init__(self, model: Decoder) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, features: Tensor, picture: Tensor, tokens: Tensor) -> Told:
-        told: Told = self.model(features, picture, tokens)
-        return told
-
-    def words(self, hidden: Tensor) -> Tensor:
-        return self.model.words(hidden)
-
-    def init(self, features: Tensor) -> State:
-        return State({"features": features}, {"said": torch.empty(len(features), 0, dtype=torch.long)})
-
-    def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:
-        said = torch.cat([state.candidates["said"], token[:, None]], 1)
-        features = state.pictures["features"]
-        picture = torch.arange(len(features)).repeat_interleave(len(token) // len(features))
-        tokens = torch.nn.functional.pad(said, (0, 1), value=SEARCH.end)
-        last = logits(self.model, features, picture, tokens).view(*said.shape, -1)[:, -1]
-        return last, State(state.pictures, {"said": said})
 
 
 GOLDEN = {
@@ -227,36 +137,11 @@ def test_one_caption_of_one_picture_can_be_learnt_from_with_batch_norm(kind: str
     model = decoder(kind, shape, batch_norm=True)
     features, tokens = example(shape)
     caption_loss(model, features, PICTURE, tokens)
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    assert before
     assert torch.isfinite(caption_loss(model, features[:1], torch.tensor([0]), tokens[:1]))
-
-
-@every_decoder
-@pytest.mark.parametrize("cells", [1, 4])
-def test_a_search_of_many_pictures_says_what_one_picture_gets_alone(kind: str, cells: int) -> None:
-    shape = SHAPE._replace(cells=cells)
-    model, features = sharp(decoder(kind, shape)), example(shape)[0]
-    tokens, scores = generate(model, features, SEARCH)
-    for row, picture in enumerate(features):
-        alone, score = generate(model, picture[None], SEARCH)
-        assert tokens[row].tolist() == alone[0].tolist()
-        torch.testing.assert_close(scores[[row]], score, rtol=1e-4, atol=1e-4)
-
-
-@every_decoder
-def test_beam_one_is_greedy(kind: str) -> None:
-    model, features = sharp(decoder(kind)), example()[0]
-    tokens, _ = generate(model, features, replace(SEARCH, beam=1))
-    for row, picture in enumerate(features):
-        assert tokens[row].tolist() == greedy(model, picture[None])
-
-
-@every_decoder
-def test_a_search_that_remembers_equals_one_that_reads_everything_anew(kind: str) -> None:
-    model, features = sharp(decoder(kind)), example()[0]
-    tokens, scores = generate(model, features, SEARCH)
-    again, anew = generate(Anew(model), features, SEARCH)
-    assert torch.equal(tokens, again)
-    torch.testing.assert_close(scores, anew, rtol=1e-4, atol=1e-4)
+    for name, value in model.named_buffers():
+        assert torch.equal(value, before[name]) is (cells == 1 or kind.startswith("lstm")), name
 
 
 @every_decoder
@@ -308,3 +193,14 @@ def test_the_penalty_is_that_of_cells_not_looked_at_once_and_only_in_training(ki
     with_penalty = caption_loss(model, features, PICTURE, tokens)
     assert model.eval()(features, PICTURE, tokens).penalty == 0
     torch.testing.assert_close(with_penalty - expected, caption_loss(model, features, PICTURE, tokens))
+
+
+def test_the_transformer_tells_of_its_last_layer_as_the_parallel_pass_has_it() -> None:
+    model = decoder("transformer").eval()
+    assert isinstance(model, TransformerDecoder)
+    features, tokens = example()
+    last, given = model.layers[-1], []
+    last.register_forward_pre_hook(lambda _, inputs: given.append(inputs))
+    model(features, PICTURE, tokens)
+    weights = model.attend(features, PICTURE, tokens)[tokens[:, 1:] != 0]
+    torch.testing.assert_close(weights, last.weights(*given[0]))

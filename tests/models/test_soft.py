@@ -8,7 +8,7 @@ from benchmarks.attention import Tutorial
 from capflow.models.attention import AttentionDecoder
 from capflow.models.updown import UpDownDecoder
 from capflow.training.loop import caption_loss
-from tests.models.test_decoders import PICTURE, SHAPE, decoder, example
+from tests.decoders import PICTURE, SHAPE, decoder, example
 
 
 def cell_of(inputs: list[nn.Linear], outputs: nn.Linear) -> nn.LSTMCell:

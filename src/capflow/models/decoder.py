@@ -92,7 +92,7 @@ class AttentiveDecoder(Decoder):
 
     @abstractmethod
     def attend(self, features: Tensor, picture: Tensor, tokens: Tensor) -> Tensor:
-        """Where it looks as it says each word of given captions.
+        """Where it looks as it says each word of given captions; to be asked in evaluation mode.
 
         Args:
             features: float [P, cells, channels].
