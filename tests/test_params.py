@@ -60,6 +60,16 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
         ({"train.epochs": True}, "`train.epochs` is True: input should not be true or false"),
         ({"train.lr": True}, "`train.lr` is True"),
         ({"vocab.punctuation": 1}, "`vocab.punctuation` is 1: input should be true or false"),
+        ({"decoder.heads": 0}, "`decoder.heads` is 0"),
+        ({"decoder.tied": 1}, "`decoder.tied` is 1: input should be true or false"),
+        (
+            {"decoder.name": "transformer", "decoder.heads": 7},
+            "decoder.embedding (256) is no multiple of decoder.heads (7)",
+        ),
+        (
+            {"decoder.tied": True, "decoder.hidden": 128},
+            "decoder.tied needs decoder.embedding (256) and decoder.hidden (128) to be the same",
+        ),
         ({"decoder.hidden": 10**9}, "`decoder.hidden` is 1000000000"),
         ({"train.batch_size": 10**30}, "`train.batch_size` is 1"),
         ({"generate.splits": ["train"]}, "neither val nor test"),
@@ -92,3 +102,11 @@ def test_features_are_stored_only_when_nothing_about_them_changes(tmp_path: Path
         frozen | {"train.augment.flip": True},
     ):
         assert not load_params(write(tmp_path, change)).stored_features
+
+
+def test_sizes_that_a_decoder_does_not_read_need_not_fit(tmp_path: Path) -> None:
+    for change in (
+        {"decoder.heads": 7},
+        {"decoder.name": "transformer", "decoder.tied": True, "decoder.hidden": 1024},
+    ):
+        assert load_params(write(tmp_path, change))

@@ -90,17 +90,35 @@ class EncoderParams(Section):
 class DecoderParams(Section):
     """The network that writes the caption.
 
-    ``inject`` says when it sees the picture: ``first``, before the words, or beside ``every`` word;
-    ``batch_norm`` standardises what it sees.
+    Which decoder reads which key says params.yaml; all keys are always there, so that
+    ``-S decoder.name=...`` is enough to try another.
     """
 
-    name: Literal["lstm"]
+    name: Literal["lstm", "attention", "updown", "transformer"]
     embedding: Width
     hidden: Width
     layers: Annotated[int, Field(ge=1, le=8)]
+    heads: Annotated[int, Field(ge=1, le=64)]
+    attention: Width
+    doubly_stochastic: Annotated[float, Field(ge=0, le=100)]
     dropout: Share
+    tied: bool
     inject: Literal["first", "every"]
     batch_norm: bool
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "DecoderParams":
+        if self.name == "transformer":
+            if self.embedding % self.heads:
+                raise ValueError(
+                    f"decoder.embedding ({self.embedding}) is no multiple of decoder.heads ({self.heads})"
+                )
+        elif self.tied and self.embedding != self.hidden:
+            raise ValueError(
+                f"decoder.tied needs decoder.embedding ({self.embedding}) and decoder.hidden "
+                f"({self.hidden}) to be the same"
+            )
+        return self
 
 
 class ScheduleParams(Section):

@@ -65,6 +65,27 @@ def test_a_model_comes_back_as_it_was(saved: Path) -> None:
     assert told(model) == told(before)
 
 
+@pytest.mark.parametrize("name", ["lstm", "attention", "updown", "transformer"])
+@pytest.mark.parametrize("features", ["pooled", "grid"])
+def test_every_decoder_comes_back_as_it_was_tied_words_too(tmp_path: Path, name: str, features: str) -> None:
+    section = {"name": name, "tied": True, "embedding": 16, "batch_norm": True}
+    before = captioner(3, decoder=section, encoder={"features": features})
+    save_captioner(tmp_path / "model", before, VOCABULARY)
+    model, _ = load_captioner(tmp_path / "model", CPU)
+    assert model.config == before.config
+    assert told(model) == told(before)
+    weights = model.decoder.state_dict(keep_vars=True)
+    assert weights["vocabulary.weight"] is weights["embed.weight"]
+
+
+def test_a_model_from_before_there_were_other_decoders_is_still_read(saved: Path) -> None:
+    config = read_json(saved / "config.json")
+    first = ("name", "embedding", "hidden", "layers", "dropout", "inject", "batch_norm")
+    config["decoder"] = {key: config["decoder"][key] for key in first}
+    write_json(saved / "config.json", config)
+    assert told(load_captioner(saved, CPU)[0]) == told(talkative())
+
+
 def test_the_same_model_is_the_same_bytes(saved: Path, tmp_path: Path) -> None:
     save_captioner(tmp_path / "again", talkative(), VOCABULARY)
     for path in saved.iterdir():

@@ -11,17 +11,15 @@ from torch import Tensor
 from capflow.models.decoder import Shape
 from capflow.models.generate import Search, generate
 from capflow.models.lstm import LSTMDecoder
-from capflow.params import DecoderParams
+from tests.tiny import params
 
 START, END, UNK = 1, 2, 3
 
 
 def decoder(seed: int, words: int = 8) -> LSTMDecoder:
     torch.manual_seed(seed)
-    params = DecoderParams(
-        name="lstm", embedding=6, hidden=7, layers=2, dropout=0.3, batch_norm=True, inject="first"
-    )
-    model = LSTMDecoder(params, Shape(1, 5, words)).eval()
+    sizes = {"embedding": 6, "hidden": 7, "layers": 2, "dropout": 0.3, "batch_norm": True}
+    model = LSTMDecoder(params(decoder=sizes).decoder, Shape(1, 5, words)).eval()
     with torch.no_grad():
         # Sharper than at first, so that beams differ from each other.
         for parameter in model.parameters():
@@ -41,7 +39,7 @@ def log_p(model: LSTMDecoder, picture: Tensor, words: list[int]) -> float:
     """log p of a caption by teacher forcing, with the barred words taken out."""
     tokens = torch.tensor([[START, *words]])
     with torch.no_grad():
-        logits = model.words(model(picture[None], tokens))
+        logits = model.words(model(picture[None], torch.tensor([0]), tokens).hidden)
     logits[:, [0, START, UNK]] = -torch.inf
     return float(logits.log_softmax(-1).gather(1, tokens[0, 1:, None]).sum())
 

@@ -4,24 +4,35 @@ A model folder holds ``model.safetensors`` (weights), ``config.json`` (how to bu
 prepare a picture) and ``vocab.json``; nothing else is needed to caption a photograph.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from capflow.errors import CapflowError
 from capflow.files import read_json, write_bytes, write_json, write_text
+from capflow.models.attention import AttentionDecoder
 from capflow.models.decoder import Decoder, Shape
 from capflow.models.encoder import Encoder
 from capflow.models.lstm import LSTMDecoder
+from capflow.models.transformer import TransformerDecoder
+from capflow.models.updown import UpDownDecoder
 from capflow.params import DecoderParams, EncoderParams, Section, TensorParams, parse
 from capflow.text.vocabulary import Vocabulary
 
-DECODERS: dict[str, type[LSTMDecoder]] = {"lstm": LSTMDecoder}
+DECODERS: dict[str, Callable[[DecoderParams, Shape], Decoder]] = {
+    "lstm": LSTMDecoder,
+    "attention": AttentionDecoder,
+    "updown": UpDownDecoder,
+    "transformer": TransformerDecoder,
+}
+# What the decoder's section of the first models did not say.
+_FIRST = {"heads": 1, "attention": 1, "doubly_stochastic": 0.0, "tied": False}
 
 
 class CaptionerConfig(Section):
@@ -35,6 +46,12 @@ class CaptionerConfig(Section):
     tensors: TensorParams
     crop: Annotated[int, Field(ge=0, le=1024)]
     words: Annotated[int, Field(ge=5, lt=2**31)]
+
+    @field_validator("decoder", mode="before")
+    @classmethod
+    def _first_models(cls, decoder: Any) -> Any:
+        """Models that were written when there was only ``lstm`` are still read."""
+        return _FIRST | decoder if isinstance(decoder, dict) and decoder.get("name") == "lstm" else decoder
 
 
 class Captioner(nn.Module):
@@ -65,7 +82,11 @@ def save_captioner(folder: Path, model: Captioner, vocabulary: Vocabulary) -> No
     """Write a model folder; the weights come last, so that a folder with weights is whole."""
     write_json(folder / "config.json", model.config.model_dump(), indent=2)
     write_text(folder / "vocab.json", vocabulary.to_json())
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    # safetensors takes no two names for one tensor, which tied words have.
+    weights = {
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
     write_bytes(folder / "model.safetensors", save(weights))
 
 

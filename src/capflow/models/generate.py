@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from capflow.models.decoder import Decoder, State
+from capflow.models.decoder import Decoder
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def generate(decoder: Decoder, features: Tensor, search: Search) -> tuple[Tensor
         float [B], log p of each caption.
     """
     count, width = len(features), search.beam
-    state = _repeat(decoder.init(features), width)
+    pictures = torch.arange(count, device=features.device)[:, None]
+    state = decoder.init(features).select(pictures.expand(-1, width).flatten())
     beams = _start(count, width, search, features.device)
     for _ in range(search.max_length):
         logits, state = decoder.step(beams.tokens[:, :, -1].flatten(), state)
@@ -70,8 +71,7 @@ def generate(decoder: Decoder, features: Tensor, search: Search) -> tuple[Tensor
         parents = _advance(beams, gains, search)
         if bool(beams.done.all()):
             break
-        offsets = torch.arange(count, device=parents.device)[:, None] * width
-        state = {name: value.index_select(0, (parents + offsets).flatten()) for name, value in state.items()}
+        state = state.select((pictures * width + parents).flatten())
     return _best(beams, search)
 
 
@@ -84,10 +84,6 @@ def _start(count: int, width: int, search: Search, device: torch.device) -> _Bea
         torch.zeros(count, width, device=device),
         torch.zeros(count, width, dtype=torch.bool, device=device),
     )
-
-
-def _repeat(state: State, width: int) -> State:
-    return {name: value.repeat_interleave(width, 0) for name, value in state.items()}
 
 
 def _advance(beams: _Beams, gains: Tensor, search: Search) -> Tensor:

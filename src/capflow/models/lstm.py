@@ -14,25 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from capflow.models.decoder import Decoder, Shape, State
+from capflow.models.decoder import Decoder, Shape, State, Told
 from capflow.models.recurrence import pack, recur, unpack
+from capflow.models.standardise import standardise
+from capflow.models.words import word_logits, word_vectors
 from capflow.params import DecoderParams
 from capflow.text.vocabulary import PAD
-
-
-class Standardise(nn.BatchNorm1d):
-    """Batch normalisation that also takes a batch of one, which batches of one caption length end in.
-
-    One row has no variance of its own: it is standardised as in evaluation, by what was seen before.
-    """
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Standardise float [B, channels]."""
-        if len(rows) > 1:
-            return super().forward(rows)
-        return nn.functional.batch_norm(
-            rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-        )
 
 
 class LSTMDecoder(Decoder):
@@ -43,8 +30,8 @@ class LSTMDecoder(Decoder):
         super().__init__()
         self.every = params.inject == "every"
         self.project = nn.Linear(shape.cells * shape.channels, params.embedding)
-        self.norm = Standardise(params.embedding) if params.batch_norm else nn.Identity()
-        self.embed = nn.Embedding(shape.words, params.embedding)
+        self.norm = standardise(params.embedding, wanted=params.batch_norm)
+        self.embed = word_vectors(params, shape.words)
         self.lstm = nn.LSTM(
             params.embedding,
             params.hidden,
@@ -53,7 +40,7 @@ class LSTMDecoder(Decoder):
             dropout=params.dropout if params.layers > 1 else 0.0,
         )
         self.dropout = nn.Dropout(params.dropout)
-        self.vocabulary = nn.Linear(params.hidden, shape.words)
+        self.vocabulary = word_logits(params, self.embed, params.hidden)
         self._open_forget_gates()
 
     def _open_forget_gates(self) -> None:
@@ -67,20 +54,21 @@ class LSTMDecoder(Decoder):
                 # The gates lie one after another: input, forget, cell, output.
                 nn.init.constant_(bias.data.view(4, -1)[1], 1.0)
 
-    def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
+    def forward(self, features: Tensor, picture: Tensor, tokens: Tensor) -> Told:
         """All captions at once, packed: each step has only the captions that are so long."""
         real = tokens[:, 1:] != PAD
-        state = self.init(features)
+        seen = self.dropout(self._picture(features).index_select(0, picture))
+        state = self._begin(seen)
         said = pack(tokens[:, :-1], real)
         hidden: Tensor = self.dropout(self.embed(said.data))
         if self.every:
             caption = torch.arange(len(tokens), device=tokens.device)[:, None].expand_as(real)
-            hidden = hidden + state["picture"].index_select(0, pack(caption, real).data)
+            hidden = hidden + seen.index_select(0, pack(caption, real).data)
         for layer in range(self.lstm.num_layers):
             hidden = self.dropout(self._layer(layer, said._replace(data=hidden), state))
-        return unpack(said._replace(data=hidden), real)
+        return Told(unpack(said._replace(data=hidden), real), hidden.new_zeros(()))
 
-    def _layer(self, layer: int, words: PackedSequence, state: State) -> Tensor:
+    def _layer(self, layer: int, words: PackedSequence, state: dict[str, Tensor]) -> Tensor:
         """What a layer of ``self.lstm`` makes of packed words."""
         from_below, from_before, *biases = self.lstm.all_weights[layer]
         h, c = (state[name][words.sorted_indices, layer] for name in ("h", "c"))
@@ -93,23 +81,29 @@ class LSTMDecoder(Decoder):
         return logits
 
     def init(self, features: Tensor) -> State:
-        """``h`` and ``c``, [B, layers, hidden]; and ``picture``, [B, embedding], if words have it beside."""
+        """The picture, [P, embedding], if words have it beside; ``h`` and ``c``, [B, layers, hidden]."""
         picture = self._picture(features)
-        if self.every:
-            empty = picture.new_zeros(len(features), self.lstm.num_layers, self.lstm.hidden_size)
-            return {"h": empty, "c": empty, "picture": picture}
-        _, (h, c) = self.lstm(picture[:, None])
-        return {"h": h.transpose(0, 1), "c": c.transpose(0, 1)}
+        return State({"picture": picture} if self.every else {}, self._begin(picture))
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:
         """One step of the recurrence."""
-        h, c = (state[name].transpose(0, 1).contiguous() for name in ("h", "c"))
+        h, c = (state.candidates[name].transpose(0, 1).contiguous() for name in ("h", "c"))
         word = self.embed(token)
         if self.every:
-            word = word + state["picture"]
+            picture = state.pictures["picture"]
+            word = (word.view(len(picture), -1, word.shape[1]) + picture[:, None]).flatten(0, 1)
         hidden, (h, c) = self.lstm(word[:, None], (h, c))
-        return self.words(hidden[:, 0]), state | {"h": h.transpose(0, 1), "c": c.transpose(0, 1)}
+        candidates = {"h": h.transpose(0, 1), "c": c.transpose(0, 1)}
+        return self.words(hidden[:, 0]), State(state.pictures, candidates)
+
+    def _begin(self, picture: Tensor) -> dict[str, Tensor]:
+        """``h`` and ``c`` before the first word, of pictures [B, embedding]."""
+        if self.every:
+            empty = picture.new_zeros(len(picture), self.lstm.num_layers, self.lstm.hidden_size)
+            return {"h": empty, "c": empty}
+        _, (h, c) = self.lstm(picture[:, None])
+        return {"h": h.transpose(0, 1), "c": c.transpose(0, 1)}
 
     def _picture(self, features: Tensor) -> Tensor:
-        picture: Tensor = self.dropout(self.norm(self.project(features.flatten(1))))
+        picture: Tensor = self.norm(self.project(features.flatten(1)))
         return picture

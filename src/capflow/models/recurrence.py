@@ -25,10 +25,15 @@ def pack(values: Tensor, real: Tensor) -> PackedSequence:
     return pack_padded_sequence(values, real.sum(1).cpu(), batch_first=True, enforce_sorted=False)
 
 
+def pad(packed: PackedSequence, length: int) -> Tensor:
+    """[B, length, ...] from packed [R, ...], with 0 behind the end of each caption."""
+    rows: Tensor = pad_packed_sequence(packed, batch_first=True, total_length=length)[0]
+    return rows
+
+
 def unpack(packed: PackedSequence, real: Tensor) -> Tensor:
     """The rows of packed [R, ...] in the order in which ``real`` is read, caption by caption."""
-    rows: Tensor = pad_packed_sequence(packed, batch_first=True, total_length=real.shape[1])[0]
-    return rows[real]
+    return pad(packed, real.shape[1])[real]
 
 
 def recur(inputs: Tensor, weight: Tensor, h: Tensor, c: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -47,8 +52,16 @@ def recur(inputs: Tensor, weight: Tensor, h: Tensor, c: Tensor, sizes: Sequence[
     weight, h = weight.to(inputs.dtype), h.to(inputs.dtype)
     outputs = []
     for x in torch.split(inputs, list(sizes)):
-        i, f, g, o = torch.addmm(x, h[: len(x)], weight.t()).chunk(4, 1)
-        c = f.sigmoid().to(c.dtype) * c[: len(x)] + (i.sigmoid() * g.tanh()).to(c.dtype)
-        h = o.sigmoid() * c.tanh().to(o.dtype)
+        h, c = cell(torch.addmm(x, h[: len(x)], weight.t()), c[: len(x)])
         outputs.append(h)
     return torch.cat(outputs)
+
+
+def cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Output and memory, [B, hidden] each, from the gates, [B, 4 hidden], and the memory before.
+
+    The output has the precision of the gates, the memory keeps its own.
+    """
+    i, f, g, o = gates.chunk(4, 1)
+    c = f.sigmoid().to(c.dtype) * c + (i.sigmoid() * g.tanh()).to(c.dtype)
+    return o.sigmoid() * c.tanh().to(o.dtype), c

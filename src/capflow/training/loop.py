@@ -15,7 +15,7 @@ from tqdm import tqdm
 from capflow.data.batches import Batch, Batches
 from capflow.errors import CapflowError
 from capflow.models.captioner import Captioner
-from capflow.models.decoder import Decoder
+from capflow.models.decoder import Decoder, Told
 from capflow.models.devices import autocast
 from capflow.models.inputs import Inputs
 from capflow.params import TrainParams
@@ -53,20 +53,26 @@ class History:
     best_cider: float = -math.inf
 
 
-def caption_loss(decoder: Decoder, features: Tensor, tokens: Tensor, smoothing: float = 0.0) -> Tensor:
+def caption_loss(
+    decoder: Decoder, features: Tensor, picture: Tensor, tokens: Tensor, smoothing: float = 0.0
+) -> Tensor:
     """Mean cross-entropy of the next word, over all words and end tokens; padding does not count.
+
+    In training, the decoder's penalty is added.
 
     Args:
         decoder: the decoder.
-        features: float [B, cells, channels].
+        features: float [P, cells, channels].
+        picture: int64 [B], the picture of each caption, an index into ``features``.
         tokens: int64 [B, T], start token, words, end token, padding.
         smoothing: the share of probability that goes to all words alike (Szegedy et al., 2016).
     """
     targets = tokens[:, 1:]
-    logits = decoder.words(decoder(features, tokens))
-    return torch.nn.functional.cross_entropy(
-        logits.float(), targets[targets != PAD], label_smoothing=smoothing
+    told: Told = decoder(features, picture, tokens)
+    entropy = torch.nn.functional.cross_entropy(
+        decoder.words(told.hidden).float(), targets[targets != PAD], label_smoothing=smoothing
     )
+    return entropy + told.penalty
 
 
 class Trainer:
@@ -168,8 +174,8 @@ class Trainer:
 
     def _loss(self, split: Split, batch: Batch, smoothing: float) -> Tensor:
         with autocast(self.device, self.params.precision):
-            features = split.inputs(batch.rows)[batch.picture.to(self.device)]
-            return caption_loss(self.model.decoder, features, batch.tokens.to(self.device), smoothing)
+            picture, tokens = batch.picture.to(self.device), batch.tokens.to(self.device)
+            return caption_loss(self.model.decoder, split.inputs(batch.rows), picture, tokens, smoothing)
 
     @torch.inference_mode()
     def _val_loss(self) -> float:
