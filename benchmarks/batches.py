@@ -19,7 +19,7 @@ from torchvision.transforms import Normalize
 
 from benchmarks.report import Work, fastest, row
 from capflow import memory
-from capflow.data.tensors import Pixels
+from capflow.data.pictures import Pixels
 
 PICTURES, SIDE, BATCH, ROUNDS = 2000, 256, 64, 4
 

@@ -24,7 +24,7 @@ from capflow import memory
 from capflow.data.batches import Batches
 from capflow.data.captions import EncodedCaptions, TokenisedCaption
 from capflow.data.pictures import decode
-from capflow.data.resizing import resize
+from capflow.data.resize import resize
 from capflow.models.decoder import Shape
 from capflow.models.devices import autocast
 from capflow.models.encoder import Encoder
@@ -50,7 +50,9 @@ def main() -> None:
         prepared = PICTURES * preparation(name)
         ours = epoch(name, captions, vocabulary)
         ratio, whole = peer / ours, EPOCHS * peer / (prepared + EPOCHS * ours)
-        print(f"{name}, {origin}: tutorials {peer:.0f} s an epoch; Capflow {ours:.1f} s, after {prepared:.0f} s once")
+        print(
+            f"{name}, {origin}: tutorials {peer:.0f} s an epoch; Capflow {ours:.1f} s, after {prepared:.0f} s once"
+        )
         row(1, f"an epoch, {work}", f"{ratio:.0f}x", ">= 100x (ResNet-50)", met=ratio >= 100)
         row(1, f"5 epochs and all preparation, {work}", f"{whole:.0f}x", ">= 40x", met=whole >= 40)
 
@@ -72,9 +74,13 @@ def tutorial(name: str, captions: EncodedCaptions, vocabulary: Vocabulary) -> fl
     torch.manual_seed(0)
     files, _ = photographs()
     encoder = torchvision_encoder(name)
-    decoder = TutorialDecoder(encoder(torch.zeros(1, 3, 224, 224)).shape[1], EMBEDDING, HIDDEN, len(vocabulary))
+    decoder = TutorialDecoder(
+        encoder(torch.zeros(1, 3, 224, 224)).shape[1], EMBEDDING, HIDDEN, len(vocabulary)
+    )
     optimizer = torch.optim.Adam(decoder.parameters(), 1e-3)
-    prepare = Compose([Resize(256), RandomCrop(224), RandomHorizontalFlip(), ToTensor(), Normalize(MEAN, STD)])
+    prepare = Compose(
+        [Resize(256), RandomCrop(224), RandomHorizontalFlip(), ToTensor(), Normalize(MEAN, STD)]
+    )
     lengths = captions.lengths.tolist()
     size, best = SAMPLE[name], float("inf")
     for _ in range(2):
@@ -82,7 +88,9 @@ def tutorial(name: str, captions: EncodedCaptions, vocabulary: Vocabulary) -> fl
         chosen = np.random.choice(lengths)  # noqa: NPY002 - as they do it
         of_length = [index for index in range(len(lengths)) if lengths[index] == chosen]
         picked = np.random.choice(of_length, size=size)  # noqa: NPY002
-        images = [prepare(Image.open(io.BytesIO(files[index % len(files)])).convert("RGB")) for index in picked]
+        images = [
+            prepare(Image.open(io.BytesIO(files[index % len(files)])).convert("RGB")) for index in picked
+        ]
         tokens = torch.from_numpy(captions.padded(picked))
         decoder.zero_grad()
         decoder.loss(encoder(torch.stack(images)), tokens).backward()  # type: ignore[no-untyped-call]
@@ -105,13 +113,15 @@ def preparation(name: str) -> float:
     """Seconds that Capflow takes to decode, resize and encode a picture, which it does once."""
     files, _ = photographs()
     size = 2 * SAMPLE[name]
-    encoder = Encoder(EncoderParams(name=name, weights="none", trainable=False, features="pooled", mirrored=False)).eval()
+    encoder = Encoder(
+        EncoderParams(name=name, weights="none", trainable=False, features="pooled", mirrored=False)
+    ).eval()
     best = float("inf")
     for _ in range(2):
         start = time.perf_counter()
         squares = [resize(decode(file, "a photograph"), 224, "crop") for file in (files * size)[:size]]
         with torch.inference_mode(), autocast(CPU):
-            for part in torch.stack(squares).split(64):
+            for part in torch.split(torch.stack(squares), 64):
                 encoder(part)
         best = min(best, (time.perf_counter() - start) / size)
     return best

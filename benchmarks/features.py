@@ -54,7 +54,7 @@ def measure(way: str) -> None:
     best = 0.0
     for _ in range(3):
         start = time.perf_counter()
-        for batch in pixels.split(32):
+        for batch in torch.split(pixels, 32):
             encode(batch)
         best = max(best, PICTURES / (time.perf_counter() - start))
     print(best)
@@ -63,7 +63,8 @@ def measure(way: str) -> None:
 def network() -> nn.Module:
     """ResNet-50, the same each time, with statistics that keep its features in bounds."""
     torch.manual_seed(0)
-    return models.resnet50(weights=None).eval()
+    model: nn.Module = models.resnet50(weights=None).eval()
+    return model
 
 
 def encoder(way: str) -> Encode:

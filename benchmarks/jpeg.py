@@ -16,7 +16,7 @@ from PIL import Image
 from benchmarks.inputs import photographs
 from benchmarks.report import fastest, row
 from capflow.data.pictures import decode
-from capflow.data.resizing import resize
+from capflow.data.resize import resize
 
 SIDE, ROUNDS = 256, 4
 

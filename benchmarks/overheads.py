@@ -35,8 +35,8 @@ def main() -> None:
         wrong = fastest(folder, sys.executable, "-m", "stages.train", code=1)
     by_hand = sum(alone.values())
     print(", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in alone.items()))
-    row(12, "dvc exp run -S train.lr=... on tiny scenes", f"{change:.1f} s, {change - by_hand:.1f} s more than "
-        f"the three stages by hand ({by_hand:.1f} s)", "listed", met=True)  # fmt: skip
+    found = f"{change:.1f} s; its three stages by hand {by_hand:.1f} s"
+    row(12, "dvc exp run -S train.lr=... on tiny scenes", found, "listed", met=True)
     row(12, "dvc repro without a change", f"{idle:.2f} s", "<= 2 s", met=idle <= 2)
     row(12, "capflow --help", f"{usage:.2f} s", "<= 0.4 s", met=usage <= 0.4)
     row(12, "a wrong parameter (stages.train)", f"{wrong:.2f} s", "listed", met=True)

@@ -58,7 +58,7 @@ def example() -> tuple[Decoder, Tensor]:
 def batched(decoder: Decoder, features: Tensor) -> list[tuple[list[int], float]]:
     """Capflow's search: the words up to the end, and log p, of each picture."""
     found = []
-    for part in features.split(BATCH):
+    for part in torch.split(features, BATCH):
         tokens, scores = generate(decoder, part, SEARCH)
         for words, value in zip(tokens.tolist(), scores.tolist(), strict=True):
             found.append((words[: words.index(END)] if END in words else words, value))

@@ -43,6 +43,7 @@ class Step:
         self.optimizer = torch.optim.Adam(self.decoder.parameters(), 1e-3, fused=True)
 
     def __call__(self, features: Tensor, tokens: Tensor) -> float:
+        """Take it; the loss before."""
         with autocast(CPU, self.precision):
             loss = caption_loss(self.decoder, features[:, None], torch.arange(len(features)), tokens)
         self.optimizer.zero_grad(set_to_none=True)
@@ -60,6 +61,7 @@ class TutorialStep:
         self.optimizer = torch.optim.Adam(self.decoder.parameters(), 1e-3)
 
     def __call__(self, features: Tensor, tokens: Tensor) -> float:
+        """Take it; the loss before."""
         self.decoder.zero_grad()
         loss = self.decoder.loss(features, tokens)
         loss.backward()  # type: ignore[no-untyped-call]

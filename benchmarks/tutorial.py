@@ -1,4 +1,4 @@
-"""The decoder of the tutorials, written anew: an LSTM over the picture and then the words, one length a batch."""
+"""The decoder of the tutorials, written anew: an LSTM over the picture and then the words. Not a benchmark."""
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ class TutorialDecoder(nn.Module):
         return logits
 
     def loss(self, features: Tensor, tokens: Tensor) -> Tensor:
-        """Mean cross-entropy of all words but the first, the start token, which there is nothing to learn of."""
+        """Mean cross-entropy of all words but the start token, of which there is nothing to learn."""
         logits = self(features, tokens)[:, 1:]
         return nn.functional.cross_entropy(logits.reshape(-1, logits.shape[2]), tokens[:, 1:].reshape(-1))
 
