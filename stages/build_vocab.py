@@ -1,14 +1,13 @@
 """Number the words: data/annotations to data/vocab, the vocabulary and all captions encoded."""
 
 from collections import Counter
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from capflow import project
 from capflow.data import annotations
-from capflow.data.captions import EncodedCaptions, TokenisedCaption, tokenise_all
+from capflow.data.captions import EncodedCaptions, TokenisedCaptions, tokenise_all
 from capflow.files import write_json, write_text
 from capflow.params import SPLITS, Split, VocabParams, load_params
 from capflow.text.vocabulary import UNK, Vocabulary
@@ -29,13 +28,13 @@ def main() -> None:
     write_json(project.METRICS / "vocab.json", _figures(vocabulary, encoded), indent=2)
 
 
-def _tokenise(split: Split, params: VocabParams) -> list[TokenisedCaption]:
+def _tokenise(split: Split, params: VocabParams) -> TokenisedCaptions:
     records = annotations.read(project.ANNOTATIONS / f"{split}.json")
     return tokenise_all(records, punctuation=params.punctuation)
 
 
-def _vocabulary(captions: list[TokenisedCaption], params: VocabParams) -> Vocabulary:
-    counts = Counter(chain.from_iterable(caption.tokens for caption in captions))
+def _vocabulary(captions: TokenisedCaptions, params: VocabParams) -> Vocabulary:
+    counts = Counter(captions.tokens)
     return Vocabulary.from_counts(counts, threshold=params.threshold, punctuation=params.punctuation)
 
 
