@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocoevalcap.cider.cider import Cider
 
@@ -55,6 +55,7 @@ def sentence(choice: random.Random) -> str:
     return " ".join(choice.choices(COMMON, k=choice.randint(0, 14)))
 
 
+@settings(max_examples=40)
 @given(PICTURES)
 def test_tiny_captions(pictures: Pictures) -> None:
     references, hypotheses = prepared(pictures)
@@ -72,6 +73,7 @@ def test_hundreds_of_captions() -> None:
     assert 0 < scores.min() + 1 < 2 < scores.max() < 10 + 1e-9
 
 
+@settings(max_examples=40)
 @given(PICTURES, st.data())
 def test_any_number_of_hypotheses_of_some_images(pictures: Pictures, data: st.DataObject) -> None:
     """Each as if it were the only one, in whatever order they come."""
@@ -85,6 +87,7 @@ def test_any_number_of_hypotheses_of_some_images(pictures: Pictures, data: st.Da
         assert score == pytest.approx(peer(alone)[row], abs=1e-12)
 
 
+@settings(max_examples=40)
 @given(PICTURES, PICTURES)
 def test_frequencies_of_other_documents(pictures: Pictures, others: Pictures) -> None:
     """References of some images, weighed as among those of all."""

@@ -1,0 +1,38 @@
+"""What all benchmarks share: alternating measurements, and the rows of docs/performance.md.
+
+A benchmark prints what it finds, and a row of the table for each goal. `python -m benchmarks` runs them all
+and puts the rows together.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+
+Work = Callable[[], object]
+
+
+def fastest(ways: Mapping[str, Work], rounds: int) -> dict[str, float]:
+    """The least seconds that each way took, all of them in turn, ``rounds`` times after one for warmth."""
+    best = dict.fromkeys(ways, float("inf"))
+    for number in range(rounds + 1):
+        for name, work in ways.items():
+            start = time.perf_counter()
+            work()
+            if number:
+                best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def row(number: int, work: str, result: str, goal: str, *, met: bool) -> None:
+    """Print a row of the table of docs/performance.md."""
+    print(f"| {number} | {work} | {result} | {goal} | {'met' if met else '**missed**'} |", flush=True)
+
+
+def machine() -> str:
+    """What was measured on, in words."""
+    with open("/proc/cpuinfo", encoding="utf-8") as stream:  # noqa: PTH123
+        models = [line.partition(":")[2].strip() for line in stream if line.startswith("model name")]
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "numpy", "pillow"))
+    return f"{os.cpu_count()} cores of {models[0]}, Python {platform.python_version()}, {packages}"
