@@ -8,7 +8,7 @@ The score of a hypothesis h, where r runs over the m references of its image and
 
     10 / 4m * sum over n and r of  min(g(h), g(r)) . g(r) / (|g(h)| |g(r)|) * exp(-d^2 / (2 sigma^2))
 
-where d is the difference of their lengths, counted in bigrams, and sigma is 6. Nothing here loops over
+where d is the difference of their lengths in words, and sigma is 6. Nothing here loops over
 captions: the references are an inverted index, from each n-gram and image to the captions that hold it.
 """
 
@@ -53,8 +53,7 @@ class CiderD:
         cosines = np.zeros(len(pairs.reference))
         for index, counts in zip(self._indices, numbered, strict=True):
             cosines += index.cosines(counts, hypotheses.images, pairs)
-        bigrams, others = (np.maximum(lengths - 1, 0) for lengths in (hypotheses.lengths, self._lengths))
-        difference = bigrams[pairs.hypothesis] - others[pairs.reference]
+        difference = hypotheses.lengths[pairs.hypothesis] - self._lengths[pairs.reference]
         alike = cosines * np.exp(-(difference**2) / (2 * _SIGMA**2))
         sums = np.bincount(pairs.hypothesis, alike, len(hypotheses.images))
         return 10 / LONGEST * sums / self._per_image[hypotheses.images]

@@ -11,8 +11,8 @@ from capflow.text.clean import one_line
 
 # Where a rule of NLTK's looks beyond a blank: an opening quote is known by what stands before it, and a
 # full stop is the last one even if closing quotes and brackets follow. All the other rules see nothing
-# of the neighbours but the blank, or the end of the caption. (An apostrophe within a word is no quote.)
-_ACROSS_BLANKS = re.compile(r"""["\])}>\xbb\u201d\u2019]|(?<!\w)'|'(?!\w)""")
+# of the neighbours but the blank, or the end of the caption. (Behind a letter, an apostrophe is no quote.)
+_ACROSS_BLANKS = re.compile(r"""["\])}>\xbb\u201d\u2019]|(?<!\w)'""")
 # The only words without punctuation that NLTK splits.
 _CONTRACTIONS = frozenset({"cannot", "gimme", "gonna", "gotta", "lemme", "wanna"})
 
