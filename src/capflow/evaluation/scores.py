@@ -99,9 +99,11 @@ class CiderScorer:
         Raises:
             CapflowError: no picture has a reference, or Java is missing.
         """
-        self._references, self._truths = references, _tokenise_references(references)
-        self._words = Words()
-        self._cider = CiderD(self._words.captions(self._truths.values()))
+        self._references, self._words = references, Words()
+        truths = _with_words(
+            ptb.tokenise({image: texts for image, texts in sorted(references.items()) if texts})
+        )
+        self._images, self._cider = list(truths), CiderD(self._words.captions(truths.values()))
 
     def __call__(self, predictions: Mapping[int, str]) -> float:
         """The CIDEr that :func:`score` gives.
@@ -110,27 +112,25 @@ class CiderScorer:
             CapflowError: the pictures are not the same.
         """
         _check(self._references, predictions)
-        captions = _tokenise_predictions(self._truths, predictions)
+        captions = ptb.tokenise({image: [predictions[image]] for image in self._images})
         return float(self._cider(self._words.captions(captions.values())).mean())
 
 
 def _tokenise(
     references: Mapping[int, Sequence[str]], predictions: Mapping[int, str]
 ) -> tuple[Tokens, Tokens]:
-    truths = _tokenise_references(references)
-    return truths, _tokenise_predictions(truths, predictions)
+    """All captions at once, as the tokeniser takes longer to start than for thousands of them."""
+    tokens = ptb.tokenise(
+        {image: [*texts, predictions[image]] for image, texts in sorted(references.items()) if texts}
+    )
+    truths = _with_words({image: texts[:-1] for image, texts in tokens.items()})
+    return truths, {image: texts[-1:] for image, texts in tokens.items()}
 
 
-def _tokenise_references(references: Mapping[int, Sequence[str]]) -> Tokens:
-    tokens = ptb.tokenise({image: references[image] for image in sorted(references) if references[image]})
-    if not any(chain.from_iterable(tokens.values())):
+def _with_words(truths: Tokens) -> Tokens:
+    if not any(chain.from_iterable(truths.values())):
         raise CapflowError("references: they hold no word, so there is nothing to score; check the file.")
-    return tokens
-
-
-def _tokenise_predictions(truths: Tokens, predictions: Mapping[int, str]) -> Tokens:
-    """The tokens of the predictions for the pictures that are scored, in that order."""
-    return ptb.tokenise({image: [predictions[image]] for image in truths})
+    return truths
 
 
 def _check(references: Mapping[int, Sequence[str]], predictions: Mapping[int, str]) -> None:
