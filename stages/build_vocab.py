@@ -4,14 +4,13 @@ Only captions of pictures that have a row in data/tensors count.
 """
 
 from collections import Counter
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from capflow import project
 from capflow.data import tensors
-from capflow.data.captions import EncodedCaptions, TokenisedCaption, tokenise_all
+from capflow.data.captions import EncodedCaptions, TokenisedCaptions, tokenise_all
 from capflow.errors import CapflowError
 from capflow.files import write_json, write_text
 from capflow.params import SPLITS, Split, VocabParams, load_params
@@ -33,9 +32,9 @@ def main() -> None:
     write_json(project.METRICS / "vocab.json", _figures(vocabulary, encoded), indent=2)
 
 
-def _tokenise(split: Split, params: VocabParams) -> list[TokenisedCaption]:
+def _tokenise(split: Split, params: VocabParams) -> TokenisedCaptions:
     captions = tokenise_all(tensors.described(split), punctuation=params.punctuation)
-    if split != "test" and not captions:
+    if split != "test" and not captions.tokens:
         raise CapflowError(
             f"{project.ANNOTATIONS / f'{split}.json'}: no picture that is there has a caption with a word; "
             f"see {project.MISSING} and {project.DAMAGED}, or choose another data set."
@@ -43,8 +42,8 @@ def _tokenise(split: Split, params: VocabParams) -> list[TokenisedCaption]:
     return captions
 
 
-def _vocabulary(captions: list[TokenisedCaption], params: VocabParams) -> Vocabulary:
-    counts = Counter(chain.from_iterable(caption.tokens for caption in captions))
+def _vocabulary(captions: TokenisedCaptions, params: VocabParams) -> Vocabulary:
+    counts = Counter(captions.tokens)
     return Vocabulary.from_counts(counts, threshold=params.threshold, punctuation=params.punctuation)
 
 

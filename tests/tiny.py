@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from capflow.data.captions import EncodedCaptions, TokenisedCaption
+from capflow.data.captions import EncodedCaptions, TokenisedCaptions
 from capflow.models.captioner import Captioner, CaptionerConfig
 from capflow.params import GenerateParams, Params, TrainParams
 from capflow.text.vocabulary import SPECIALS, Vocabulary
@@ -126,5 +126,6 @@ def captions() -> tuple[EncodedCaptions, NDArray[np.int64]]:
         20: ("a blue ball", "the red ball on the box"),
         40: ("the table", "a red table"),
     }
-    tokenised = [TokenisedCaption(image, text.split()) for image, told in texts.items() for text in told]
-    return EncodedCaptions.encode(tokenised, VOCABULARY), np.array(sorted(texts), np.int64)
+    tokenised = ((image, text.split()) for image, told in texts.items() for text in told)
+    encoded = EncodedCaptions.encode(TokenisedCaptions.of(tokenised), VOCABULARY)
+    return encoded, np.array(sorted(texts), np.int64)

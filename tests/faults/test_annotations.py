@@ -2,13 +2,15 @@
 
 import json
 import unicodedata
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from capflow.data import annotations
-from capflow.data.captions import tokenise_all
+from capflow.data.captions import TokenisedCaptions, tokenise_all
 from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource
 from capflow.data.sources.folder import FolderSource, FolderSpec
 from capflow.errors import CapflowError
@@ -137,24 +139,29 @@ def odd_captions() -> annotations.Annotations:
     return annotations.parse(content, "odd")
 
 
+def each(captions: TokenisedCaptions) -> Iterator[tuple[int, list[str]]]:
+    """The image id and the words of each caption."""
+    words = iter(captions.tokens)
+    for image, length in zip(captions.images, captions.lengths, strict=True):
+        yield image, list(islice(words, length))
+
+
 def test_row_22_a_caption_never_shifts_to_another_picture(tmp_path: Path) -> None:
     annotations.write(tmp_path / "x.json", odd_captions())
     split = annotations.read(tmp_path / "x.json")
     assert split == odd_captions()  # kept raw
     words = tokenise_all(split, punctuation=False)
-    assert [caption.image for caption in words] == [record["image_id"] for record in split.annotations]
-    for caption in words:
-        assert any(f"p{caption.image}" in token for token in caption.tokens)
-        assert not any(
-            unicodedata.category(letter) in {"Cc", "Zl"} for word in caption.tokens for letter in word
-        )
+    assert words.images == [record["image_id"] for record in split.annotations]
+    assert not any(unicodedata.category(letter) in {"Cc", "Zl"} for letter in "".join(words.tokens))
+    for image, tokens in each(words):
+        assert any(f"p{image}" in token for token in tokens)
     for image, captions in ptb.tokenise(split.captions_of()).items():
         assert len(captions) == 2
         assert all(f"p{image}" in caption for caption in captions)
 
 
 def test_row_22_what_is_meant_stays() -> None:
-    words = {caption.image: caption.tokens for caption in tokenise_all(odd_captions(), punctuation=True)}
+    words = dict(each(tokenise_all(odd_captions(), punctuation=True)))
     for number, odd in enumerate(MEANT, start=100 + len(ODD)):
         assert odd in "".join(words[number])
 
@@ -164,7 +171,7 @@ def test_row_22_pictures_without_captions_are_kept_and_not_scored(tmp_path: Path
     (tmp_path / "x.json").write_text(json.dumps(content))
     split = annotations.read(tmp_path / "x.json")
     assert split.captions_of() == {7: [], 5: ["one", "two"]}
-    assert [caption.image for caption in tokenise_all(split, punctuation=False)] == [5, 5]
+    assert tokenise_all(split, punctuation=False).images == [5, 5]
     assert CiderScorer(split.captions_of())({7: "said", 5: "one"}) >= 0
 
 

@@ -34,9 +34,9 @@ def test_no_frequent_word_is_an_error() -> None:
         Vocabulary.from_counts({}, threshold=1, punctuation=False)
 
 
-def test_encoding_marks_both_ends_and_unknown_words() -> None:
+def test_words_that_are_not_known_share_one_id() -> None:
     words = vocabulary("a", "dog")
-    assert words.encode(["a", "blue", "dog"]) == [START, 4, UNK, 5, END]
+    assert words.ids(["a", "blue", "dog"]) == [4, UNK, 5]
     assert "dog" in words
     assert "blue" not in words
     assert len(words) == 6
@@ -48,11 +48,11 @@ def test_decoding_ends_at_the_first_end_and_drops_special_words() -> None:
 
 
 @given(COUNTS, st.data())
-def test_decoding_undoes_encoding(counts: dict[str, int], data: st.DataObject) -> None:
+def test_decoding_undoes_numbering(counts: dict[str, int], data: st.DataObject) -> None:
     words = Vocabulary.from_counts(counts, threshold=1, punctuation=False)
     tokens = data.draw(st.lists(st.sampled_from(sorted(counts))))
-    ids = words.encode(tokens)
-    assert words.decode(ids) == " ".join(tokens)
+    ids = words.ids(tokens)
+    assert words.decode([START, *ids, END]) == " ".join(tokens)
     assert UNK not in ids
 
 

@@ -1,6 +1,6 @@
 """Encoded captions: one flat array of word ids for each split, memory-mapped in training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from capflow.data.annotations import Annotations
 from capflow.errors import CapflowError
 from capflow.files import replacing
-from capflow.text.tokenise import tokenise
+from capflow.text.tokenise import Tokeniser
 from capflow.text.vocabulary import END, PAD, START, Vocabulary
 
 T = TypeVar("T", bound=np.generic)
@@ -19,20 +19,37 @@ Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class TokenisedCaption:
-    """The words of one caption of a picture."""
+class TokenisedCaptions:
+    """The words of N captions; flat, because a million small lists keep the garbage collector busy.
 
-    image: int
+    Attributes:
+        tokens: all words, one caption after the other.
+        lengths: the number of words of each caption, 1 or more.
+        images: the image id of each caption.
+    """
+
     tokens: list[str]
+    lengths: list[int]
+    images: list[int]
+
+    @classmethod
+    def of(cls, captions: Iterable[tuple[int, Sequence[str]]]) -> "TokenisedCaptions":
+        """Put captions together, each an image id and its words; those that hold no word are left out."""
+        together = cls([], [], [])
+        for image, tokens in captions:
+            if tokens:
+                together.tokens.extend(tokens)
+                together.lengths.append(len(tokens))
+                together.images.append(image)
+        return together
 
 
-def tokenise_all(split: Annotations, *, punctuation: bool) -> list[TokenisedCaption]:
+def tokenise_all(split: Annotations, *, punctuation: bool) -> TokenisedCaptions:
     """The captions of a split in file order; those that hold no word are left out."""
-    captions = (
-        TokenisedCaption(record["image_id"], tokenise(record["caption"], punctuation=punctuation))
-        for record in split.annotations
+    tokens = Tokeniser(punctuation=punctuation)
+    return TokenisedCaptions.of(
+        (record["image_id"], tokens(record["caption"])) for record in split.annotations
     )
-    return [caption for caption in captions if caption.tokens]
 
 
 @dataclass(frozen=True)
@@ -50,15 +67,14 @@ class EncodedCaptions:
     images: Ids
 
     @classmethod
-    def encode(cls, captions: Iterable[TokenisedCaption], vocabulary: Vocabulary) -> "EncodedCaptions":
+    def encode(cls, captions: TokenisedCaptions, vocabulary: Vocabulary) -> "EncodedCaptions":
         """Number the words of captions."""
-        tokens: list[int] = []
-        offsets, images = [0], []
-        for caption in captions:
-            tokens += vocabulary.encode(caption.tokens)
-            offsets.append(len(tokens))
-            images.append(caption.image)
-        return cls(np.array(tokens, np.int32), np.array(offsets, np.int64), np.array(images, np.int64))
+        offsets = np.cumsum([0, *(length + 2 for length in captions.lengths)], dtype=np.int64)
+        first, last = offsets[:-1], offsets[1:] - 1
+        tokens = np.zeros(offsets[-1], np.int32)
+        tokens[first], tokens[last] = START, END
+        tokens[tokens == 0] = vocabulary.ids(captions.tokens)
+        return cls(tokens, offsets, np.array(captions.images, np.int64))
 
     def __len__(self) -> int:
         """The number of captions, N."""

@@ -5,7 +5,7 @@ pycocoevalcap's own wrapper leaves the program's pipes open, and waits for ever 
 
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, cast
 
 from pycocoevalcap.meteor.meteor import METEOR_JAR
@@ -13,26 +13,23 @@ from pycocoevalcap.meteor.meteor import METEOR_JAR
 from capflow.errors import CapflowError
 from capflow.evaluation import java
 
-# So many questions at once keep the program busy while this thread waits for its turn in Python;
-# their answers, some 100 bytes each, must fit into a pipe, or both sides would wait for ever.
-_AT_ONCE = 100
+# The program is always so many questions ahead, or it would be idle while this thread waits for its turn in
+# Python. Twice as many answers, some 100 bytes each, must fit into a pipe, or both sides would wait for ever.
+_AHEAD = 100
+
+Tokens = Mapping[int, Sequence[str]]
 
 
-def meteor(
-    references: Mapping[int, Sequence[str]], predictions: Mapping[int, Sequence[str]]
-) -> tuple[float, Sequence[float]]:
-    """METEOR of all pictures together, and of each in the order of ``references``.
+def meteor(tokens: Callable[[], tuple[Tokens, Tokens]]) -> tuple[float, Sequence[float]]:
+    """METEOR of all pictures together, and of each in the order of the references.
 
     Args:
-        references: tokenised captions by image id.
-        predictions: one tokenised caption for each of the same ids.
+        tokens: gives tokenised references by image id, and one tokenised prediction for each of the same
+            ids. It is called once the program has been started, which takes a while to be ready.
 
     Raises:
-        CapflowError: the program does not start, or fails; with its complaint.
+        CapflowError: the program does not start, or fails, with its complaint; or ``tokens`` raises it.
     """
-    lines = [
-        " ||| ".join(("SCORE", *captions, predictions[image][0])) for image, captions in references.items()
-    ]
     program = java.command("-Xmx2G", "-jar", str(java.jar(f"meteor/{METEOR_JAR}")))
     with tempfile.TemporaryFile() as complaints:
         try:
@@ -43,21 +40,32 @@ def meteor(
                 stderr=complaints,
                 encoding="utf-8",
             ) as process:
-                return _converse(cast("IO[str]", process.stdin), cast("IO[str]", process.stdout), lines)
+                return _converse(process, _questions(process, tokens))
         except (OSError, ValueError) as error:
             complaints.seek(0)
             reason = " ".join(complaints.read().decode(errors="replace").split()) or error
             raise CapflowError(f"METEOR does not run: {reason}") from None
 
 
-def _converse(questions: IO[str], answers: IO[str], lines: list[str]) -> tuple[float, list[float]]:
+def _questions(process: subprocess.Popen[str], tokens: Callable[[], tuple[Tokens, Tokens]]) -> list[str]:
+    try:
+        references, predictions = tokens()
+    except CapflowError:
+        process.kill()
+        raise
+    return [
+        " ||| ".join(("SCORE", *captions, predictions[image][0])) for image, captions in references.items()
+    ]
+
+
+def _converse(process: subprocess.Popen[str], lines: list[str]) -> tuple[float, list[float]]:
     """Each line is answered by its statistics; all statistics by a score each, then that of all."""
+    questions, answers = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
     statistics: list[str] = []
-    for start in range(0, len(lines), _AT_ONCE):
-        chunk = lines[start : start + _AT_ONCE]
-        questions.writelines(f"{line}\n" for line in chunk)
+    for start in range(0, len(lines) + _AHEAD, _AHEAD):
+        questions.writelines(f"{line}\n" for line in lines[start : start + _AHEAD])
         questions.flush()
-        statistics += (answers.readline().strip() for _ in chunk)
+        statistics += (answers.readline().strip() for _ in lines[max(start - _AHEAD, 0) : start])
     questions.write(" ||| ".join(("EVAL", *statistics)) + "\n")
     questions.flush()
     scores = [float(answers.readline()) for _ in range(len(lines) + 1)]

@@ -1,4 +1,4 @@
-"""The COCO scores: BLEU-1 to 4, METEOR, ROUGE-L, CIDEr and, on request, SPICE, by pycocoevalcap.
+"""The COCO scores: BLEU-1 to 4, METEOR, ROUGE-L, CIDEr and, on request, SPICE, as pycocoevalcap's.
 
 References are raw captions, tokenised as the COCO evaluation does (:mod:`capflow.evaluation.ptb`) and
 never mapped to the model's vocabulary. What pycocoevalcap calls CIDEr is CIDEr-D, with document
@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from itertools import chain
 
 from pycocoevalcap.bleu.bleu import Bleu
-from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.spice.spice import Spice
 
 from capflow.errors import CapflowError
 from capflow.evaluation import ptb
+from capflow.evaluation.cider import CiderD
 from capflow.evaluation.meteor import meteor
+from capflow.evaluation.ngrams import Words
 
 BLEU = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4")
 NAMES = (*BLEU, "METEOR", "ROUGE_L", "CIDEr", "SPICE")
@@ -64,11 +65,13 @@ def score(
     Raises:
         CapflowError: the pictures are not the same, there is nothing to score, or Java is missing.
     """
-    truths = _tokenise_references(references)
-    captions = _tokenise_predictions(references, truths, predictions)
+    _check(references, predictions)
     with ThreadPoolExecutor() as pool:
-        # These two are programs of their own, and leave Python to the others.
-        programs: dict[str, Future[Result]] = {"METEOR": pool.submit(meteor, truths, captions)}
+        tokens = pool.submit(_tokenise, references, predictions)
+        # These two are programs of their own, and leave Python to the others. METEOR takes longer than
+        # everything else, so it is started first.
+        programs: dict[str, Future[Result]] = {"METEOR": pool.submit(meteor, tokens.result)}
+        truths, captions = tokens.result()
         if spice:
             programs["SPICE"] = pool.submit(_spice, truths, captions)
         results = _python_scores(truths, captions)
@@ -96,8 +99,11 @@ class CiderScorer:
         Raises:
             CapflowError: no picture has a reference, or Java is missing.
         """
-        self._references = references
-        self._truths = _tokenise_references(references)
+        self._references, self._words = references, Words()
+        truths = _with_words(
+            ptb.tokenise({image: texts for image, texts in sorted(references.items()) if texts})
+        )
+        self._images, self._cider = list(truths), CiderD(self._words.captions(truths.values()))
 
     def __call__(self, predictions: Mapping[int, str]) -> float:
         """The CIDEr that :func:`score` gives.
@@ -105,28 +111,36 @@ class CiderScorer:
         Raises:
             CapflowError: the pictures are not the same.
         """
-        captions = _tokenise_predictions(self._references, self._truths, predictions)
-        return float(Cider().compute_score(self._truths, captions)[0])
+        _check(self._references, predictions)
+        captions = ptb.tokenise({image: [predictions[image]] for image in self._images})
+        return float(self._cider(self._words.captions(captions.values())).mean())
 
 
-def _tokenise_references(references: Mapping[int, Sequence[str]]) -> Tokens:
-    tokens = ptb.tokenise({image: references[image] for image in sorted(references) if references[image]})
-    if not any(chain.from_iterable(tokens.values())):
+def _tokenise(
+    references: Mapping[int, Sequence[str]], predictions: Mapping[int, str]
+) -> tuple[Tokens, Tokens]:
+    """All captions at once, as the tokeniser takes longer to start than for thousands of them."""
+    tokens = ptb.tokenise(
+        {image: [*texts, predictions[image]] for image, texts in sorted(references.items()) if texts}
+    )
+    truths = _with_words({image: texts[:-1] for image, texts in tokens.items()})
+    return truths, {image: texts[-1:] for image, texts in tokens.items()}
+
+
+def _with_words(truths: Tokens) -> Tokens:
+    if not any(chain.from_iterable(truths.values())):
         raise CapflowError("references: they hold no word, so there is nothing to score; check the file.")
-    return tokens
+    return truths
 
 
-def _tokenise_predictions(
-    references: Mapping[int, object], scored: Mapping[int, object], predictions: Mapping[int, str]
-) -> Tokens:
-    """The tokens of the predictions for the pictures ``scored``, in that order."""
-    if missing := [image for image in scored if image not in predictions]:
+def _check(references: Mapping[int, Sequence[str]], predictions: Mapping[int, str]) -> None:
+    """Whether the pictures are the same, before any program is started."""
+    if missing := [image for image in sorted(references) if references[image] and image not in predictions]:
         raise CapflowError(
             f"predictions: there is no caption for {_some(missing)}; add it, an empty text if need be."
         )
     if unknown := sorted(predictions.keys() - references.keys()):
         raise CapflowError(f"predictions: {_some(unknown)} is not among the references; remove its caption.")
-    return ptb.tokenise({image: [predictions[image]] for image in scored})
 
 
 def _some(images: list[int]) -> str:
@@ -139,8 +153,14 @@ def _python_scores(truths: Tokens, captions: Tokens) -> dict[str, Result]:
     return {
         **dict(zip(BLEU, zip(totals, rows, strict=True), strict=True)),
         "ROUGE_L": Rouge().compute_score(truths, captions),
-        "CIDEr": Cider().compute_score(truths, captions),
+        "CIDEr": _cider(truths, captions),
     }
+
+
+def _cider(truths: Tokens, captions: Tokens) -> Result:
+    words = Words()
+    rows = CiderD(words.captions(truths.values()))(words.captions(captions.values()))
+    return float(rows.mean()), rows.tolist()
 
 
 def _spice(truths: Tokens, captions: Tokens) -> Result:

@@ -54,9 +54,9 @@ class Vocabulary:
         """Whether the word has an id of its own."""
         return word in self._ids
 
-    def encode(self, tokens: Iterable[str]) -> list[int]:
-        """The ids of a caption between start and end; words without one become ``<unk>``."""
-        return [START, *(self._ids.get(token, UNK) for token in tokens), END]
+    def ids(self, tokens: Iterable[str]) -> list[int]:
+        """The ids of words; those without one become ``<unk>``."""
+        return [self._ids.get(token, UNK) for token in tokens]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The words up to the first end, joined by spaces, without special ones."""
