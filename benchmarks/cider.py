@@ -3,7 +3,7 @@
 import numpy as np
 from pycocoevalcap.cider.cider import Cider
 
-from benchmarks.captions import to_score
+from benchmarks.inputs import to_score
 from benchmarks.report import fastest, row
 from capflow.evaluation import ptb
 from capflow.evaluation.cider import CiderD, Floats

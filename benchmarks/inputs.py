@@ -1,7 +1,7 @@
 """What the benchmarks read: real photographs and captions where there are some, else generated ones.
 
 `CAPFLOW_BENCH_DATA` names a folder with photographs (`*.jpg`, in any folder below) and with COCO captions
-(`captions_*.json`).
+(`captions_val2017.json`). Not a benchmark.
 """
 
 import io
@@ -11,7 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from capflow.data import annotations
+from capflow.data.annotations import Annotations
+from capflow.data.sources.scenes import ScenesSource, ScenesSpec
+
 _SOME = 250
+_SCENES = 5000
 
 
 def photographs() -> tuple[list[bytes], str]:
@@ -30,3 +35,26 @@ def jpeg(random: np.random.Generator, width: int, height: int) -> bytes:
     stream = io.BytesIO()
     coarse.resize((width, height), Image.Resampling.BICUBIC).save(stream, "JPEG", quality=90)
     return stream.getvalue()
+
+
+def some_captions() -> tuple[Annotations, str]:
+    """About 25,000 captions of 5,000 images, and where they come from."""
+    path = Path(os.environ.get("CAPFLOW_BENCH_DATA", "."), "captions_val2017.json")
+    if path.exists():
+        return annotations.read(path), path.name
+    spec = ScenesSpec(kind="scenes", captions="all", seed=0, train=_SCENES, val=1, test=1, size=32)
+    return ScenesSource(spec).annotations()["train"], "captions of generated scenes"
+
+
+def to_score() -> tuple[dict[int, list[str]], dict[int, str], str]:
+    """Five references of each image, by ascending id, something to score, and where they come from.
+
+    What is scored begins as the image's first caption does, and ends as another image's.
+    """
+    split, origin = some_captions()
+    references = {image: captions[:5] for image, captions in sorted(split.captions_of().items())}
+    predictions = {}
+    for (image, own), other in zip(references.items(), [*references.values()][::-1], strict=True):
+        begin, end = own[0].split(), other[-1].split()
+        predictions[image] = " ".join(begin[: len(begin) // 2] + end[len(end) // 2 :])
+    return references, predictions, f"{len(references)} images, {origin}"

@@ -8,8 +8,8 @@ from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
-from benchmarks.captions import to_score
 from benchmarks.cider import shown
+from benchmarks.inputs import to_score
 from benchmarks.report import fastest, row
 from capflow.evaluation import ptb
 from capflow.evaluation.meteor import Tokens, meteor

@@ -73,10 +73,11 @@ def training_step(params: Params) -> Work:
     torch.manual_seed(0)
     decoder = DECODERS[params.decoder.name](params.decoder, Shape(1, CHANNELS, WORDS))
     features = torch.randn(params.train.batch_size, 1, CHANNELS)
+    picture = torch.arange(params.train.batch_size)
     tokens = torch.randint(4, WORDS, (params.train.batch_size, LENGTH))
 
     def step() -> None:
-        caption_loss(decoder, features, tokens).backward()  # type: ignore[no-untyped-call]
+        caption_loss(decoder, features, picture, tokens).backward()  # type: ignore[no-untyped-call]
 
     return step
 

@@ -1,4 +1,4 @@
-"""The decoder of the tutorials, written anew: an LSTM over the picture and then the words. Not a benchmark."""
+"""The decoder of the tutorials, written anew: an LSTM over the picture, then the words. Not a benchmark."""
 
 import torch
 from torch import Tensor, nn

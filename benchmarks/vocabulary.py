@@ -8,7 +8,7 @@ from collections import Counter
 
 from nltk import word_tokenize
 
-from benchmarks.captions import some_captions
+from benchmarks.inputs import some_captions
 from benchmarks.report import fastest, row
 from capflow.data.annotations import Annotations
 from capflow.data.captions import tokenise_all

@@ -96,7 +96,7 @@ def _begins(head: bytes) -> bool:
         height, width, *_ = simplejpeg.decode_jpeg_header(head)
     except ValueError:
         return False
-    return height * width <= _PIXELS
+    return bool(height * width <= _PIXELS)
 
 
 def told(error: Exception) -> str:
