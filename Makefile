@@ -45,11 +45,14 @@ ui: .venv/installed  ## Open the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri $(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)
 
 bench: .venv/installed  ## Measure speed against what people use
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps --requirement requirements-bench.lock
 	python -m benchmarks
 
 lock: .venv/installed  ## Compile requirements.lock afresh from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header \
 		--python-version 3.11 --upgrade --group dev pyproject.toml --output-file requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
+		--group bench --output-file requirements-bench.lock
 
 clean:  ## Remove the environment and caches; artifacts and records stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

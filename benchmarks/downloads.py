@@ -23,6 +23,7 @@ import numpy as np
 import requests
 
 from benchmarks.inputs import jpeg
+from benchmarks.report import row
 from capflow import project
 from capflow.data.crew import CONNECTIONS
 from capflow.data.download import fetch
@@ -54,11 +55,16 @@ def compare() -> None:
         ours = max(ours, *(rate(capflow, base, PICTURES) for _ in range(2)))
     best = CONNECTIONS / LATENCY
     print(f"{LATENCY * 1000:.0f} ms: Capflow {ours:,.0f}/s, requests one by one {alone:,.1f}/s")
-    print(f"       ratio {ours / alone:.1f}; of {CONNECTIONS} connections / latency {ours / best:.1%}")
+    ratio, share = ours / alone, ours / best
+    work = "2,000 pictures of 150 KB, 50 ms latency"
+    row(15, work, f"{ratio:.1f}x requests, one by one", ">= 50x", met=ratio >= 50)
+    row(15, "the same", f"{share:.0%} of {CONNECTIONS} connections / latency", ">= 85 %", met=share >= 0.85)
     with serving(0.0) as base:
         pairs = [(rate(capflow, base, PICTURES), rate(threads, base, PICTURES)) for _ in range(5)]
     ours, theirs = (max(column) for column in zip(*pairs, strict=True))
-    print(f" 0 ms: Capflow {ours:,.0f}/s, 64 threads of urllib {theirs:,.0f}/s; ratio {ours / theirs:.2f}")
+    print(f" 0 ms: Capflow {ours:,.0f}/s, 64 threads of urllib {theirs:,.0f}/s")
+    ratio = ours / theirs
+    row(15, "the same, no latency", f"{ratio:.2f}x 64 threads of urllib", ">= 1x", met=ratio >= 1)
 
 
 def rate(work: Callable[[Sequence[str]], None], base: str, count: int) -> float:

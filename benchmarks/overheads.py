@@ -16,7 +16,7 @@ import yaml
 from benchmarks.report import row
 
 ROOT = Path(__file__).parents[1]
-TRIED = 3
+TRIED = 2
 STAGES = ("train", "generate_captions", "evaluate")
 
 
