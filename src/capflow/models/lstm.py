@@ -10,6 +10,8 @@ With ``inject: every`` there is no x_-1, and x_t = E w_t + W f: the picture need
 "par-inject" of Tanti, Gatt, Camilleri: Where to put the Image in an Image Caption Generator, 2018).
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
@@ -101,8 +103,18 @@ class LSTMDecoder(Decoder):
         if self.every:
             empty = picture.new_zeros(len(picture), self.lstm.num_layers, self.lstm.hidden_size)
             return {"h": empty, "c": empty}
-        _, (h, c) = self.lstm(picture[:, None])
-        return {"h": h.transpose(0, 1), "c": c.transpose(0, 1)}
+        h, c = zip(*self._look(picture), strict=True)
+        return {"h": torch.stack(h, 1), "c": torch.stack(c, 1)}
+
+    def _look(self, picture: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """``h`` and ``c``, [B, hidden], of each layer after the picture, before which they were nothing."""
+        below = picture
+        for from_below, _, *biases in self.lstm.all_weights:
+            i, _, g, o = nn.functional.linear(below, from_below, biases[0] + biases[1]).chunk(4, 1)
+            c = i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            yield h, c
+            below = nn.functional.dropout(h, self.lstm.dropout, self.training)
 
     def _picture(self, features: Tensor) -> Tensor:
         picture: Tensor = self.norm(self.project(features.flatten(1)))
