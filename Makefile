@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-slow lint ui bench clean lock
+.PHONY: help repro test test-slow lint ui bench bench-gpu clean lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z._-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ ui: .venv/installed  ## Open the MLflow UI on http://127.0.0.1:5000
 bench: .venv/installed  ## Measure speed against what people use
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps --requirement requirements-bench.lock
 	python -m benchmarks
+
+bench-gpu: .venv/installed  ## Measure on a GPU
+	python -m benchmarks.gpu
 
 lock: .venv/installed  ## Compile requirements.lock afresh from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header \

@@ -1,15 +1,14 @@
 """Run every benchmark, each in a process of its own, and put their rows into docs/performance.md."""
 
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.page import write_table
 from benchmarks.report import machine
 
 FOLDER = Path(__file__).parent
-PAGE = FOLDER.parent / "docs/performance.md"
 HEAD = "| row | work | result | goal | |\n|---|---|---|---|---|\n"
 
 
@@ -17,15 +16,13 @@ def main() -> None:
     """Run them and write the table."""
     rows: list[str] = []
     for path in sorted(FOLDER.glob("[a-z]*.py")):
-        if "def main()" in path.read_text():
+        if "def main()" in path.read_text() and path.stem != "gpu":
             print(f"== {path.stem}", flush=True)
             rows += run(f"benchmarks.{path.stem}")
     rows.sort(key=lambda line: int(line.split("|")[1]))
     moment = datetime.now(UTC).date().isoformat()
     table = f"`make bench`, {moment}, {machine()}:\n\n{HEAD}{''.join(rows)}"
-    text = PAGE.read_text(encoding="utf-8")
-    marked = re.compile("(?<=<!-- table -->\n).*(?=<!-- end of table -->)", re.DOTALL)
-    PAGE.write_text(marked.sub(lambda _: table, text), encoding="utf-8")
+    write_table("table", table)
 
 
 def run(module: str) -> list[str]:

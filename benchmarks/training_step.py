@@ -19,7 +19,6 @@ from capflow.params import DecoderParams
 from capflow.training.loop import caption_loss
 
 WORDS, CAPTIONS, LENGTH, CHANNELS, ROUNDS = 9500, 256, 14, 2048, 8
-CPU = torch.device("cpu")
 PARAMS = DecoderParams(
     name="lstm",
     embedding=256,
@@ -44,8 +43,9 @@ class Step:
 
     def __call__(self, features: Tensor, tokens: Tensor) -> float:
         """Take it; the loss before."""
-        with autocast(CPU, self.precision):
-            loss = caption_loss(self.decoder, features[:, None], torch.arange(len(features)), tokens)
+        picture = torch.arange(len(features), device=features.device)
+        with autocast(features.device, self.precision):
+            loss = caption_loss(self.decoder, features[:, None], picture, tokens)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -56,7 +56,8 @@ class TutorialStep:
     """The tutorials' step."""
 
     def __init__(self, ours: LSTMDecoder) -> None:
-        self.decoder = TutorialDecoder(CHANNELS, PARAMS.embedding, PARAMS.hidden, WORDS)
+        sizes = (ours.lstm.input_size, ours.lstm.hidden_size, ours.vocabulary.out_features)
+        self.decoder = TutorialDecoder(ours.project.in_features, *sizes).to(ours.project.weight.device)
         self.decoder.take(ours)
         self.optimizer = torch.optim.Adam(self.decoder.parameters(), 1e-3)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from capflow.models.captioner import Captioner
-from capflow.models.inputs import AugmentedPixels, EncodedPixels, StoredFeatures
+from capflow.models.inputs import AugmentedPixels, EncodedPixels, ResidentFeatures, StoredFeatures
 from capflow.params import AugmentParams
 from tests.tiny import CPU, SIDE, captioner, pixels
 
@@ -121,3 +121,11 @@ def test_training_sees_each_picture_in_one_of_its_views_at_random() -> None:
     assert set(view.tolist()) == {0.0, 1.0}
     assert 0.3 < view.mean() < 0.7
     assert torch.equal(features[:, 1], features[:, 0] + 0.125)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_features_that_lie_on_the_device_are_the_same(views: int) -> None:
+    mapped = StoredFeatures(stored(views), CPU, torch.Generator().manual_seed(1))
+    resident = ResidentFeatures(torch.from_numpy(stored(views)), torch.Generator().manual_seed(1))
+    for rows in (ROWS, np.array([7, 3]), np.array([5])):
+        assert torch.equal(resident(rows), mapped(rows))

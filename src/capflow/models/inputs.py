@@ -29,10 +29,38 @@ class StoredFeatures:
 
     def __call__(self, rows: Rows) -> Tensor:
         """See :data:`Inputs`."""
-        views = np.zeros(len(rows), np.int64)
-        if self.generator is not None and self.features.shape[1] > 1:
-            views = torch.randint(self.features.shape[1], (len(rows),), generator=self.generator).numpy()
+        views = _views(len(rows), self.features.shape[1], self.generator).numpy()
         return torch.from_numpy(self.features[rows, views]).to(self.device).float()
+
+
+@dataclass(frozen=True)
+class ResidentFeatures:
+    """The same, lying on the device as a whole, so that no step waits for the host's memory."""
+
+    features: Tensor
+    generator: torch.Generator | None = None
+
+    def __call__(self, rows: Rows) -> Tensor:
+        """See :data:`Inputs`."""
+        device = self.features.device
+        views = _views(len(rows), self.features.shape[1], self.generator).to(device)
+        return self.features[torch.from_numpy(rows).to(device), views].float()
+
+
+def stored_inputs(
+    features: NDArray[np.float16], device: torch.device, generator: torch.Generator | None
+) -> Inputs:
+    """Stored features, on a GPU as a whole if they take no more than half of its free memory."""
+    if device.type == "cuda" and features.nbytes <= torch.cuda.mem_get_info(device)[0] // 2:
+        return ResidentFeatures(torch.from_numpy(np.array(features)).to(device), generator)
+    return StoredFeatures(features, device, generator)
+
+
+def _views(pictures: int, views: int, generator: torch.Generator | None) -> Tensor:
+    """The view that each picture is seen in, int64 [pictures]: a random one, if there is a generator."""
+    if generator is None or views == 1:
+        return torch.zeros(pictures, dtype=torch.int64)
+    return torch.randint(views, (pictures,), generator=generator)
 
 
 @dataclass(frozen=True)

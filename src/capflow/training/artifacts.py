@@ -7,7 +7,7 @@ from capflow.data import features, tensors
 from capflow.data.batches import Batches
 from capflow.data.captions import EncodedCaptions
 from capflow.models.captioner import Captioner
-from capflow.models.inputs import AugmentedPixels, EncodedPixels, Inputs, StoredFeatures
+from capflow.models.inputs import AugmentedPixels, EncodedPixels, Inputs, stored_inputs
 from capflow.params import Params, Split
 
 
@@ -28,7 +28,7 @@ def open_pictures(
     generator = torch.Generator().manual_seed(params.seed) if training else None
     if params.stored_features:
         stored = features.read(project.FEATURES, split, len(ids))
-        return ids, StoredFeatures(stored, device, generator)
+        return ids, stored_inputs(stored, device, generator)
     if generator is None:
         return ids, EncodedPixels(pictures.pixels, model, device)
     return ids, AugmentedPixels(pictures.pixels, model, device, params.train.augment, generator)
