@@ -73,7 +73,7 @@ def _shares(by_length: Sequence[int]) -> list[Point]:
 
 def _frequent(captions: Mapping[str, int]) -> str:
     rows = "".join(
-        f'<tr><td dir="auto">{plain(caption) or "(no words)"}</td><td>{count:,}</td></tr>'
+        f'<tr><td dir="auto">{_said(caption)}</td><td>{count:,}</td></tr>'
         for caption, count in captions.items()
     )
     if not rows:
@@ -89,10 +89,14 @@ def shows_gaze(gazes: Sequence[Gazed]) -> str:
 
 
 def _gazed(gazed: Gazed) -> str:
-    whole = _captioned(gazed.thumbnail, plain(gazed.caption), "the picture")
+    whole = _captioned(gazed.thumbnail, _said(gazed.caption), "the picture")
     words = "".join(_captioned(lit, "", plain(word)) for word, lit in gazed.words)
     return f'<div class="gaze">{whole}{words}</div>\n'
 
 
 def _captioned(content: bytes, alt: str, below: str) -> str:
     return f'<figure>{picture(content, alt)}<figcaption dir="auto">{below}</figcaption></figure>'
+
+
+def _said(caption: str) -> str:
+    return plain(caption.strip() or "(no words)")
