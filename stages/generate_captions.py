@@ -36,7 +36,7 @@ def main() -> None:
         captions = write_captions(model, ids, inputs, vocabulary, params.generate)
         results = [{"image_id": image, "caption": caption} for image, caption in captions.items()]
         write_json(project.PREDICTIONS / f"{split}.json", results)
-        if attentive(model):
+        if captions and attentive(model):
             told = gaze_at_some(model, inputs, captions, vocabulary, params.seed)
             write_json(project.PREDICTIONS / f"{split}.gaze.json", told)
         logger.info("%s: %d captions in %.1f s", split, len(captions), time.monotonic() - began)

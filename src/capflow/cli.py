@@ -137,9 +137,10 @@ def show(
 
 
 def _attention(photo: Path, model: Path | None) -> bytes:
-    """A PNG of a photograph, lit for each word of its caption where the model looks."""
+    """A PNG of a photograph, once more for each word of its caption."""
     from capflow.data.pictures import decode
-    from capflow.evaluation.overlays import View, draw_words
+    from capflow.evaluation.overlays import View
+    from capflow.evaluation.showing import draw_words
     from capflow.models.gaze import view
     from capflow.photographs import PhotoCaptioner
 

@@ -100,7 +100,7 @@ def test_a_picture_that_is_there_has_to_be_captioned() -> None:
 
 
 @pytest.mark.usefixtures("workspace")
-def test_the_page_doubts_the_same_caption_of_all_and_is_lit_where_the_model_looked(
+def test_the_page_doubts_the_same_caption_of_all_and_shows_where_the_model_looked(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     captions = [{"image_id": number, "caption": "a dog"} for number in range(1, 6)]

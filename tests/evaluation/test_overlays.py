@@ -1,32 +1,32 @@
-"""Pictures lit where a model looked."""
+"""Pictures clear where a model looked."""
 
 import io
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from capflow.data.pictures import Pixels
 from capflow.data.resize import Fit, resize
-from capflow.evaluation.overlays import View, draw_words, gazed, lit
+from capflow.evaluation.overlays import View, fogged, gazed
+from capflow.evaluation.showing import draw_words
 from tests.photographs import gradient
 
 
-def brightness(picture: Image.Image) -> Pixels:
-    return np.asarray(picture.convert("L"))
-
-
-def test_the_place_with_the_most_weight_is_as_bright_as_it_was() -> None:
-    white = Image.new("RGB", (90, 90), "white")
-    shown = brightness(lit(white, [[0.0, 0.0, 0.0], [0.1, 0.0, 0.0], [0.0, 0.0, 0.4]]))
-    assert shown[80:, 80:].min() >= 250
-    assert 60 < shown[45, 5] < 130
-    assert shown[:20].max() < 60
+@pytest.mark.parametrize("shade", [0, 255])
+def test_the_place_with_the_most_weight_is_as_it_was_and_others_are_in_fog(shade: int) -> None:
+    picture = Image.new("RGB", (90, 90), (shade, shade, shade))
+    shown = np.asarray(fogged(picture, [[0.0, 0.0, 0.0], [0.1, 0.0, 0.0], [0.0, 0.0, 0.4]])).astype(float)
+    clear = (shown - 128) / (shade - 128)
+    assert clear[80:, 80:].min() >= 0.98
+    assert 0.3 < clear[45, 5].mean() < 0.5
+    assert clear[:20].max() < 0.25
+    assert clear.min() >= 0.1
 
 
 def test_a_look_at_everything_leaves_the_picture_as_it_is() -> None:
     picture = gradient(64, 64)
-    assert np.array_equal(lit(picture, np.full((4, 4), 1 / 16)), picture)
+    assert np.array_equal(fogged(picture, np.full((4, 4), 1 / 16)), picture)
 
 
 @pytest.mark.parametrize("fit", ["crop", "squash"])
@@ -47,12 +47,12 @@ def test_each_word_has_its_picture() -> None:
     report = gazed(pixels, view, ["a", "red", "ball", "rolls"], maps)
     assert report.caption == "a red ball rolls"
     whole, *words = map(corners, (report.thumbnail, *(picture for _, picture in report.words)))
-    assert [int((word / whole).argmax()) for word in words] == [0, 1, 2, 3]
+    assert [int(np.abs(word - whole).argmin()) for word in words] == [0, 1, 2, 3]
 
 
-def corners(jpeg: bytes) -> Pixels:
-    """How bright it is near its four corners, row by row."""
-    return brightness(Image.open(io.BytesIO(jpeg)))[20:101:80, 20:101:80].flatten()
+def corners(jpeg: bytes) -> NDArray[np.float64]:
+    """The red near its four corners, row by row."""
+    return np.asarray(Image.open(io.BytesIO(jpeg))).astype(float)[20:101:80, 20:101:80, 0].flatten()
 
 
 def test_a_caption_without_words_is_the_picture_alone() -> None:

@@ -83,7 +83,7 @@ def test_the_page_shows_all_that_the_report_holds() -> None:
         ),
         *("BLEU-4", "0.312", "CIDEr 0.91", "0.912", "other", "0.500", "✓ true", "✗ not true", "no picture"),
         *("a dog runs", "The dog is running.", "1.jpg", "schedule.name", "cosine", "1e-05", '["val"]'),
-        *("What the model says", "567", "Of 1,234", "89", "43", "Of 321", "3.0", "2.2", "a dog runs668"),
+        *("What the model says", "567", "the 1,234", "89", "43", "of 321", "3.0", "2.2", "a dog runs668"),
         *("Where the model looks", "the picture", "adogruns"),
         *("Best", "Worst", "Pictures without references", "Loss", "Learning rate", "epoch 1: 0.4"),
     ):
@@ -113,7 +113,7 @@ def test_the_page_loads_nothing() -> None:
 
 def test_every_picture_has_an_alternative_text_and_the_page_a_language() -> None:
     page = Page(build_report(report("a cat")))
-    # The words stand below the pictures that are lit for them.
+    # The word stands below its picture.
     assert [image["alt"] for image in page.all("img")] == ["a cat", "", "", "a cat", "a cat"]
     assert [image["aria-label"] for image in page.all("div") if image.get("role") == "img"] == ["a cat"]
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in page.all("svg"))

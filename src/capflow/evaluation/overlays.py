@@ -1,7 +1,8 @@
-"""Pictures lit where a model looked as it said each word, as in the figures of Show, Attend and Tell.
+"""Pictures clear where a model looked as it said each word, and elsewhere in fog.
 
-Xu et al. (ICML 2015), figures 2 and 3. The brightest place is the one with the most weight, and so a
-model that looks everywhere alike leaves the picture as bright as it is.
+After the figures of Show, Attend and Tell (Xu et al., ICML 2015), which are lit; fog can be told from dark
+pictures and from bright ones. Clearest is the place with the most weight, and so a model that looks
+everywhere alike leaves the picture as it is.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,18 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from PIL import Image, ImageChops
+from PIL import Image
 
 from capflow.data.pictures import Pixels
 from capflow.evaluation.gallery import jpeg
-from capflow.evaluation.grid import draw_grid
 from capflow.evaluation.sayings import Gazed
 
-_COLUMNS = 5
-# In pixels: a side of a picture by itself, and of one in the report.
-_SIDE, _SMALL = 320, 128
-# What stays of the light, of 255, where the model does not look.
-_DARK = 40
+# In pixels, of a picture in the report.
+_SIDE = 128
+# Grey, and thin enough to see through: what stays of the picture, of 255, where the model does not look.
+_FOG, _LEAST = (128, 128, 128), 40
 
 
 class View(NamedTuple):
@@ -42,35 +41,23 @@ class View(NamedTuple):
         return Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS, box)
 
 
-def lit(picture: Image.Image, weights: ArrayLike) -> Image.Image:
-    """A picture darkened but where ``weights`` of its places, [rows, columns] and not all 0, are high."""
-    light = np.asarray(weights, float)
-    shades = (_DARK + (255 - _DARK) * light / light.max()).astype(np.uint8)
-    mask = Image.fromarray(shades).resize(picture.size, Image.Resampling.BICUBIC)
-    return ImageChops.multiply(picture, mask.convert("RGB"))
-
-
-def draw_words(pixels: Pixels, view: View, words: Sequence[str], maps: Iterable[ArrayLike]) -> bytes:
-    """Draw a picture with its caption, then once more for each word, lit where the model looked.
-
-    Args:
-        pixels: uint8 RGB [height, width, 3].
-        view: the part that the model sees; that alone is drawn.
-        words: the words of the caption.
-        maps: for each word the weights of places, [rows, columns].
-
-    Returns:
-        A PNG, the same bytes for the same picture.
-    """
-    picture = view(pixels, _SIDE)
-    cells = [(picture, " ".join(words) or "(no words)")]
-    cells += [(lit(picture, weights), word) for word, weights in zip(words, maps, strict=True)]
-    drawn = [(np.asarray(image), [text]) for image, text in cells]
-    return draw_grid(drawn, min(_COLUMNS, len(drawn)))
+def fogged(picture: Image.Image, weights: ArrayLike) -> Image.Image:
+    """A picture in fog but where the ``weights`` of its places, [rows, columns] and not all 0, are high."""
+    clear = np.asarray(weights, float)
+    shares = (_LEAST + (255 - _LEAST) * clear / clear.max()).astype(np.uint8)
+    mask = Image.fromarray(shares).resize(picture.size, Image.Resampling.BILINEAR)
+    return Image.composite(picture, Image.new("RGB", picture.size, _FOG), mask)
 
 
 def gazed(pixels: Pixels, view: View, words: Sequence[str], maps: Iterable[ArrayLike]) -> Gazed:
-    """The same as small JPEGs for the report."""
-    picture = view(pixels, _SMALL)
-    told = [(word, jpeg(lit(picture, weights))) for word, weights in zip(words, maps, strict=True)]
+    """A picture and the places that a model looked at, as small JPEGs for the report.
+
+    Args:
+        pixels: uint8 RGB [height, width, 3].
+        view: the part that the model sees; that alone is shown.
+        words: the words of the caption.
+        maps: for each word the weights of places, [rows, columns].
+    """
+    picture = view(pixels, _SIDE)
+    told = [(word, jpeg(fogged(picture, weights))) for word, weights in zip(words, maps, strict=True)]
     return Gazed(" ".join(words), jpeg(picture), told)

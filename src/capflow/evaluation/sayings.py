@@ -9,8 +9,8 @@ from capflow.evaluation.markup import card, cards, picture, plain
 from capflow.evaluation.variety import Variety, mean_length
 
 _LOOKING = (
-    "Each picture once more for each word, lit where the model looked as it said it. Where all is bright, "
-    "it looked at all places alike."
+    "Each picture once more for each word, clear where the model looked as it said it, in fog elsewhere. "
+    "Where all is clear, it looked at all places alike."
 )
 
 
@@ -47,10 +47,10 @@ def _figures(counted: Variety) -> str:
     total = counted.captions
     mean, people = map(mean_length, (counted.captions_by_length, counted.references_by_length))
     rows = (
-        ("Different captions", f"{counted.distinct:,}", f"Of {total:,}; the others repeat one of these."),
-        ("New captions", f"{counted.novel:,}", f"Of {total:,}; no training caption has the same words."),
-        ("Different words", f"{counted.words_said:,}", f"Of {counted.words_known:,} that the model knows."),
-        ("Words a caption", f"{mean:.1f}", f"On average; people's captions have {people:.1f}."),
+        ("Distinct", f"{counted.distinct:,}", f"Different captions among the {total:,}."),
+        ("New", f"{counted.novel:,}", f"Of the {total:,}; the others stand in training, word for word."),
+        ("Vocabulary", f"{counted.words_said:,}", f"Words used, of {counted.words_known:,} known."),
+        ("Length", f"{mean:.1f}", f"Words a caption, on average; people's have {people:.1f}."),
     )
     return cards("".join(card(*row) for row in rows))
 
@@ -90,7 +90,7 @@ def shows_gaze(gazes: Sequence[Gazed]) -> str:
 
 def _gazed(gazed: Gazed) -> str:
     whole = _captioned(gazed.thumbnail, _said(gazed.caption), "the picture")
-    words = "".join(_captioned(lit, "", plain(word)) for word, lit in gazed.words)
+    words = "".join(_captioned(content, "", plain(word)) for word, content in gazed.words)
     return f'<div class="gaze">{whole}{words}</div>\n'
 
 

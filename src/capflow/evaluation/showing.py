@@ -1,16 +1,24 @@
-"""Pictures of a split with their captions, to look at."""
+"""What ``capflow show`` draws: pictures of a split with their captions, or one picture word by word."""
 
 import random
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from capflow import project
 from capflow.data import annotations
 from capflow.data.archives import pictures_in
-from capflow.data.pictures import decode
+from capflow.data.pictures import Pixels, decode
 from capflow.errors import CapflowError
 from capflow.evaluation.grid import draw_grid
+from capflow.evaluation.overlays import View, fogged
 from capflow.evaluation.results import read_results
 from capflow.params import Split
+
+# In pixels, of a picture that is drawn word by word; and how many there are in a row.
+_SIDE, _COLUMNS = 320, 5
 
 
 def draw_split(root: Path, split: Split, count: int, seed: int, *, predictions: bool) -> bytes:
@@ -43,3 +51,22 @@ def draw_split(root: Path, split: Split, count: int, seed: int, *, predictions: 
         chosen = random.Random(seed).sample(known, min(count, len(known)))
         cells = [(decode(pictures[name](), name), names[name] or []) for name in chosen]
     return draw_grid(cells, columns=min(3, len(cells)))
+
+
+def draw_words(pixels: Pixels, view: View, words: Sequence[str], maps: Iterable[ArrayLike]) -> bytes:
+    """Draw a picture with its caption, then once more for each word, clear where the model looked.
+
+    Args:
+        pixels: uint8 RGB [height, width, 3].
+        view: the part that the model sees; that alone is drawn.
+        words: the words of the caption.
+        maps: for each word the weights of places, [rows, columns].
+
+    Returns:
+        A PNG, the same bytes for the same picture.
+    """
+    picture = view(pixels, _SIDE)
+    cells = [(picture, " ".join(words) or "(no words)")]
+    cells += [(fogged(picture, weights), word) for word, weights in zip(words, maps, strict=True)]
+    drawn = [(np.asarray(image), [text]) for image, text in cells]
+    return draw_grid(drawn, min(_COLUMNS, len(drawn)))
