@@ -18,8 +18,9 @@ from tests.tiny import SIDE, VOCABULARY, captioner, generate_params, params, pix
 
 def looking(name: str, size: int = SIDE) -> Captioner:
     """A captioner whose decoder has attention."""
-    sections = {"decoder": {"name": name}, "encoder": {"features": "grid"}, "tensors": {"size": size}}
-    return captioner(3, sharpness=4, **sections)
+    return captioner(
+        3, sharpness=4, decoder={"name": name}, encoder={"features": "grid"}, tensors={"size": size}
+    )
 
 
 def features(model: Captioner, count: int) -> torch.Tensor:

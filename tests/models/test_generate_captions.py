@@ -19,12 +19,12 @@ COUNT = 9
 
 def prepare(decoder: str) -> Captioner:
     """A checkout with nine pictures of val, none of test, and a model; it is the working directory."""
-    sections = {"decoder": {"name": decoder}, "encoder": {"features": "grid", "trainable": True}}
-    Path("params.yaml").write_text(yaml.safe_dump(params(**sections).model_dump(mode="json")))
+    name, grid = {"name": decoder}, {"features": "grid", "trainable": True}
+    Path("params.yaml").write_text(yaml.safe_dump(params(decoder=name, encoder=grid).model_dump(mode="json")))
     for split, rows in (("val", pixels(COUNT)), ("test", pixels(0))):
         write_json(project.TENSORS / f"{split}.json", {"ids": [100 + row for row in range(len(rows))]})
         np.save(project.TENSORS / f"{split}.npy", rows)
-    model = captioner(0, sharpness=4, **sections)
+    model = captioner(0, sharpness=4, decoder=name, encoder=grid)
     save_captioner(project.MODEL, model, VOCABULARY)
     return model
 
