@@ -1,18 +1,28 @@
 """Caption whole splits: data/model with data/features, or with data/tensors, to data/predictions."""
 
 import logging
+import random
 import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from capflow import project
 from capflow.files import write_json
-from capflow.models.captioner import load_captioner
+from capflow.models.captioner import Captioner, load_captioner
 from capflow.models.captioning import write_captions
 from capflow.models.devices import best_device, seed_everything
+from capflow.models.gaze import attentive, gaze, view
+from capflow.models.inputs import Inputs
 from capflow.params import load_params
+from capflow.text.vocabulary import Vocabulary
 from capflow.training.artifacts import open_pictures
 from stages import run
 
 logger = logging.getLogger(__name__)
+# Of each split, pictures that the report shows word by word.
+PICTURES = 6
 
 
 def main() -> None:
@@ -26,7 +36,24 @@ def main() -> None:
         captions = write_captions(model, ids, inputs, vocabulary, params.generate)
         results = [{"image_id": image, "caption": caption} for image, caption in captions.items()]
         write_json(project.PREDICTIONS / f"{split}.json", results)
+        if captions and attentive(model):
+            told = gaze_at_some(model, inputs, captions, vocabulary, params.seed)
+            write_json(project.PREDICTIONS / f"{split}.gaze.json", told)
         logger.info("%s: %d captions in %.1f s", split, len(captions), time.monotonic() - began)
+
+
+def gaze_at_some(
+    model: Captioner, inputs: Inputs, captions: Mapping[int, str], vocabulary: Vocabulary, seed: int
+) -> dict[str, Any]:
+    """Where the model looked at a few pictures of a split, drawn at random, as the report shows them."""
+    rows = sorted(random.Random(seed).sample(range(len(captions)), min(PICTURES, len(captions))))
+    images = [[*captions][row] for row in rows]
+    gazes = gaze(model, inputs(np.array(rows, np.int64)), [captions[image] for image in images], vocabulary)
+    pictures = [
+        {"image_id": image, "words": words, "maps": maps.astype(float).round(6).tolist()}
+        for image, (words, maps) in zip(images, gazes, strict=True)
+    ]
+    return {"view": view(model), "pictures": pictures}
 
 
 if __name__ == "__main__":

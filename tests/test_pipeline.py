@@ -34,6 +34,13 @@ def test_scores_are_the_seven_and_the_truth(checkout: Path) -> None:
     assert all(isinstance(value, float) for value in scores.values())
 
 
+def test_what_the_captions_are_like_is_counted(checkout: Path) -> None:
+    figures = json.loads((checkout / "metrics" / "captions.json").read_text())
+    assert figures["captions"] == sum(figures["captions_by_length"]) == 20
+    assert 1 <= figures["distinct"] <= 20
+    assert sum(figures["references_by_length"]) == 100
+
+
 def test_predictions_are_coco_results_and_score_alike(checkout: Path) -> None:
     results = json.loads((checkout / "data" / "predictions" / "test.json").read_text())
     assert {key for row in results for key in row} == {"image_id", "caption"}

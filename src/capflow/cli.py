@@ -6,7 +6,6 @@ PyTorch and the scorers take seconds to import, so each command imports what it 
 import json
 import logging
 import os
-import random
 import shlex
 import sys
 from enum import StrEnum
@@ -36,6 +35,7 @@ app.add_typer(data_app, name="data")
 
 # Photographs that are decoded before the first of them is captioned.
 _AT_A_TIME = 64
+_BEAM = 3
 
 
 class SplitName(StrEnum):
@@ -59,7 +59,7 @@ def main() -> None:
 def caption(
     photos: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, GIF, BMP, TIFF.")],
     model: Annotated[Path | None, typer.Option(help="A model folder; by default data/model.")] = None,
-    beam: Annotated[int, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = 3,
+    beam: Annotated[int, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = _BEAM,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with log p of each caption.")] = False,
 ) -> None:
     """Caption photographs."""
@@ -114,32 +114,39 @@ def show(
     count: Annotated[int, typer.Option(min=1, max=100, help="How many, drawn at random.")] = 9,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws others.")] = 0,
     predictions: Annotated[bool, typer.Option("--predictions", help="Show generated captions.")] = False,
+    attention: Annotated[
+        Path | None, typer.Option(metavar="PHOTO", help="Show where the model looks in this picture instead.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="For --attention, a model folder; by default data/model.")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path("show.png"),
 ) -> None:
-    """Draw a grid of pictures with their captions."""
-    from capflow.data import annotations
-    from capflow.data.archives import pictures_in
-    from capflow.data.pictures import decode
-    from capflow.evaluation.grid import draw_grid
-    from capflow.evaluation.results import read_results
+    """Draw a grid of pictures with their captions, or of one picture with the words of its caption."""
+    from capflow.evaluation.showing import draw_split
     from capflow.files import write_bytes
 
-    home = project.root()
-    part = annotations.read(home / project.ANNOTATIONS / f"{split}.json")
-    captions = part.captions_of()
-    if predictions:
-        generated = read_results(home / project.PREDICTIONS / f"{split}.json")
-        captions = {image: [caption] for image, caption in generated.items()}
-    archive = home / project.IMAGES / f"{split}.zip"
-    with pictures_in(archive) as pictures:
-        names = {image["file_name"]: captions.get(image["id"]) for image in part.images}
-        known = [name for name, said in names.items() if said is not None and name in pictures]
-        if not known:
-            raise CapflowError(f"{archive}: {split} has no pictures to show; try val.")
-        chosen = random.Random(seed).sample(known, min(count, len(known)))
-        cells = [(decode(pictures[name](), name), names[name] or []) for name in chosen]
-    write_bytes(output, draw_grid(cells, columns=min(3, len(cells))))
+    if model and not attention:
+        raise CapflowError("--model: only --attention asks a model; name a picture with it.")
+    if attention:
+        drawn = _attention(attention, model)
+    else:
+        drawn = draw_split(project.root(), split.value, count, seed, predictions=predictions)
+    write_bytes(output, drawn)
     typer.echo(str(output))
+
+
+def _attention(photo: Path, model: Path | None) -> bytes:
+    """A PNG of a photograph, once more for each word of its caption."""
+    from capflow.data.pictures import decode
+    from capflow.evaluation.overlays import View
+    from capflow.evaluation.showing import draw_words
+    from capflow.models.gaze import view
+    from capflow.photographs import PhotoCaptioner
+
+    pixels = decode(photo.read_bytes(), str(photo))
+    captioner = PhotoCaptioner.load(model or project.root() / project.MODEL)
+    return draw_words(pixels, View(**view(captioner.model)), *captioner.gaze(pixels, _search(_BEAM)))
 
 
 @app.command()

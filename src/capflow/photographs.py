@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from capflow.data.pictures import Pixels
 from capflow.data.resize import resize
 from capflow.models.captioner import Captioner, load_captioner
 from capflow.models.captioning import search_of
 from capflow.models.devices import best_device
+from capflow.models.gaze import Gaze, gaze
 from capflow.models.generate import generate
 from capflow.params import GenerateParams
 from capflow.text.vocabulary import Vocabulary
@@ -39,14 +41,26 @@ class PhotoCaptioner:
             pictures: uint8 RGB [height, width, 3], of any size.
             params: how to search, and how many pictures at a time.
         """
-        tensors = self.model.config.tensors
-        device = next(self.model.parameters()).device
         results: list[tuple[str, float]] = []
         for start in range(0, len(pictures), params.batch_size):
-            chosen = pictures[start : start + params.batch_size]
-            pixels = torch.stack([resize(picture, tensors.size, tensors.fit) for picture in chosen])
-            with torch.inference_mode():
-                features = self.model.encode(pixels.to(device))
+            features = self._features(pictures[start : start + params.batch_size])
             tokens, scores = generate(self.model.decoder, features, search_of(params))
             results += zip(map(self.vocabulary.decode, tokens.tolist()), scores.tolist(), strict=True)
         return results
+
+    def gaze(self, picture: Pixels, params: GenerateParams) -> Gaze:
+        """The words of a picture's caption, and where the model looks as it says each.
+
+        Raises:
+            CapflowError: it does not choose where to look.
+        """
+        [(caption, _)] = self([picture], params)
+        [seen] = gaze(self.model, self._features([picture]), [caption], self.vocabulary)
+        return seen
+
+    @torch.inference_mode()
+    def _features(self, pictures: Sequence[Pixels]) -> Tensor:
+        """What the decoder sees of them, float [P, cells, channels]."""
+        tensors, device = self.model.config.tensors, next(self.model.parameters()).device
+        pixels = torch.stack([resize(picture, tensors.size, tensors.fit) for picture in pictures])
+        return self.model.encode(pixels.to(device))

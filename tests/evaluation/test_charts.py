@@ -1,12 +1,15 @@
 """Charts: within their frames, with round ticks, of what is finite."""
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capflow.evaluation.charts import Series, line_chart, points
+from capflow.evaluation.charts import Series, bar_chart, line_chart, points
 
 
 def test_points_leave_out_what_is_absent_or_not_finite() -> None:
@@ -46,3 +49,32 @@ def test_a_chart_has_round_ticks() -> None:
 
 def test_no_points_no_chart() -> None:
     assert line_chart("Loss", "step", [Series("train", [])]) == ""
+    assert bar_chart("Length", "words", [Series("train", [])]) == ""
+
+
+@given(st.lists(st.lists(st.integers(0, 10_000), min_size=1, max_size=60), min_size=1, max_size=2))
+@settings(max_examples=60, deadline=None)
+def test_bars_stand_on_zero_beside_each_other(heights: list[list[int]]) -> None:
+    series = [Series(f"{len(part)} < 61", list(enumerate(part))) for part in heights]
+    drawing = ET.fromstring(bar_chart("R&D", "words", series)).find("svg")
+    assert drawing is not None
+    _, _, width, height = (float(part) for part in drawing.attrib["viewBox"].split())
+    floor = max(float(line.attrib["y1"]) for line in drawing.findall("line"))
+    keys = ("x", "width", "y", "height")
+    bars = [tuple(float(bar.attrib[key]) for key in keys) for bar in drawing.findall("rect")]
+    assert len(bars) == sum(map(np.count_nonzero, heights))
+    for x, wide, y, high in bars:
+        assert y + high == pytest.approx(floor, abs=0.11)
+        assert x >= 0
+        assert x + wide <= width
+        assert 0 <= y <= height
+    ordered = sorted(bars)
+    assert all(one[0] + one[1] <= other[0] + 0.15 for one, other in pairwise(ordered))
+
+
+def test_a_bar_tells_its_number_and_the_chart_its_peaks() -> None:
+    chart = bar_chart("Length", "words", [Series("ours", [(3, 75), (4, 25)]), Series("theirs", [(9, 50)])])
+    assert "<title>3 words: 75</title>" in chart
+    assert 'aria-label="Length by words: ours most often 3, 75; theirs most often 9, 50"' in chart
+    heights = [float(height) for height in re.findall(r'<rect [^>]* height="([\d.]+)"', chart)]
+    assert heights[0] == pytest.approx(3 * heights[1], abs=0.2)

@@ -8,22 +8,18 @@ from hypothesis import strategies as st
 
 from capflow.evaluation.gallery import Example, thumbnail
 from capflow.evaluation.report import Report, build_report
+from capflow.evaluation.sayings import Gazed, Sayings
+from capflow.evaluation.variety import Variety
 from tests.photographs import gradient, saved
 
 NASTY = "<script>alert(\"x\")</script> & '$title' \u2028 \x00 \ud800 http://example.org"
 VOID = {"meta", "link", "img", "line", "polyline"}
+JPEG = thumbnail(saved(gradient(40, 30), "JPEG"), "1.jpg")
+COUNTED = Variety(1234, 567, 89, 43, 321, [0, 0, 0, 1234], [0, 0, 1200, 400])
 
 
 def report(caption: str = "a dog runs", reference: str = "The dog is running.") -> Report:
-    scored = Example(
-        1,
-        "1.jpg",
-        thumbnail(saved(gradient(40, 30), "JPEG"), "1.jpg"),
-        caption,
-        [reference],
-        {"CIDEr": 0.914},
-        True,
-    )
+    scored = Example(1, "1.jpg", JPEG, caption, [reference], {"CIDEr": 0.914}, True)
     missing = replace(scored, image_id=2, file_name="2.jpg", thumbnail=None, true=False)
     unscored = Example(3, "3.jpg", scored.thumbnail, caption)
     return Report(
@@ -41,6 +37,8 @@ def report(caption: str = "a dog runs", reference: str = "The dog is running.") 
         steps=[{"step": 10, "train_loss": 5.5, "lr": 0.001}, {"step": 20, "train_loss": 2.25, "lr": 0.0005}],
         epochs=[{"epoch": 1, "step": 20, "train_loss": 4.0, "val_loss": 3.0, "val_CIDEr": 0.4}],
         gallery={"best": [scored], "worst": [missing], "unscored": [unscored]},
+        sayings=Sayings(COUNTED, {caption: 668}),
+        gazes=[Gazed(caption, JPEG, [(word, JPEG) for word in caption.split()])],
     )
 
 
@@ -85,6 +83,8 @@ def test_the_page_shows_all_that_the_report_holds() -> None:
         ),
         *("BLEU-4", "0.312", "CIDEr 0.91", "0.912", "other", "0.500", "✓ true", "✗ not true", "no picture"),
         *("a dog runs", "The dog is running.", "1.jpg", "schedule.name", "cosine", "1e-05", '["val"]'),
+        *("What the model says", "567", "the 1,234", "89", "43", "of 321", "3.0", "2.2", "a dog runs668"),
+        *("Where the model looks", "the picture", "adogruns"),
         *("Best", "Worst", "Pictures without references", "Loss", "Learning rate", "epoch 1: 0.4"),
     ):
         assert part in text
@@ -113,7 +113,8 @@ def test_the_page_loads_nothing() -> None:
 
 def test_every_picture_has_an_alternative_text_and_the_page_a_language() -> None:
     page = Page(build_report(report("a cat")))
-    assert [image["alt"] for image in page.all("img")] == ["a cat", "a cat"]
+    # The word stands below its picture.
+    assert [image["alt"] for image in page.all("img")] == ["a cat", "", "", "a cat", "a cat"]
     assert [image["aria-label"] for image in page.all("div") if image.get("role") == "img"] == ["a cat"]
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in page.all("svg"))
     assert page.all("html") == [{"lang": "en"}]
@@ -122,7 +123,9 @@ def test_every_picture_has_an_alternative_text_and_the_page_a_language() -> None
 
 
 def test_a_caption_without_words_is_said_to_be_one() -> None:
-    assert all(image["alt"] == "(no words)" for image in Page(build_report(report(" "))).all("img"))
+    page = Page(build_report(report(" ")))
+    assert all(image["alt"] == "(no words)" for image in page.all("img"))
+    assert "(no words)668" in page.text
 
 
 @given(st.text(st.characters(codec=None), max_size=40))
@@ -131,6 +134,7 @@ def test_no_text_is_ever_markup(text: str) -> None:
     plain, odd = report("x", "x"), report(text, text)
     odd = replace(odd, data_set=text, split=text, notes=[text], absent={"METEOR": text})
     odd = replace(odd, parameters={text: {text: text}, "seed": [text]})
+    odd = replace(odd, gazes=[Gazed(text, JPEG, [(text, JPEG)])])
     plain = replace(plain, parameters={"x": {"x": "x"}, "seed": ["x"]})
     content = build_report(odd)
     content.encode()
@@ -140,6 +144,6 @@ def test_no_text_is_ever_markup(text: str) -> None:
 
 
 def test_a_report_of_nothing_is_a_page_without_sections() -> None:
-    page = Page(build_report(Report("scenes", "test", 0, [], {}, {}, {}, [], [], {})))
+    page = Page(build_report(Report("scenes", "test", 0, [], {}, {}, {}, [], [], {}, Sayings())))
     assert "0 scored pictures" in page.text
     assert not page.all("section")

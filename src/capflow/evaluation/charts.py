@@ -1,4 +1,4 @@
-"""Small line charts as SVG that takes its colours and its font from the page around it.
+"""Small charts as SVG that takes its colours and its font from the page around it.
 
 The page's CSS styles the classes ``grid``, ``series-0`` and ``series-1``, so a chart is as legible in the
 dark as in the light, which a picture drawn beforehand is not.
@@ -21,7 +21,7 @@ _FEW_POINTS = 40
 
 
 class Series(NamedTuple):
-    """One line of a chart and its name."""
+    """One line of a chart, or its bars of one colour, and their name."""
 
     name: str
     points: Sequence[Point]
@@ -66,11 +66,37 @@ def line_chart(title: str, x_name: str, series: Sequence[Series]) -> str:
     x = _whole_axis(max(1.0, *x_values))
     y = _axis(min(0.0, *y_values), max(0.0, *y_values))
     lines = "".join(_line(line, number, x, y, x_name) for number, line in enumerate(drawn))
-    gist = escape(f"{title} by {x_name}: {'; '.join(map(_course, drawn))}")
+    gist = f"{title} by {x_name}: {'; '.join(map(_course, drawn))}"
+    return _figure(title, drawn, gist, _grid(x, y, x_name) + lines)
+
+
+def bar_chart(title: str, x_name: str, series: Sequence[Series]) -> str:
+    """Draw how often whole numbers occur, the bars of all series beside each other.
+
+    Args:
+        title: what is drawn, above the chart.
+        x_name: what the numbers count.
+        series: at most two; points with x of whole numbers from 0 and y of 0 or more.
+
+    Returns:
+        As :func:`line_chart`.
+    """
+    drawn = [bars for bars in series if bars.points]
+    if not drawn:
+        return ""
+    last = max(x for bars in drawn for x, _ in bars.points)
+    x = _whole_axis(max(1.0, last))._replace(low=-0.5, high=max(1.0, last) + 0.5)
+    y = _axis(0.0, max(y for bars in drawn for _, y in bars.points))
+    bars = "".join(_bars(drawn, number, x, y, x_name) for number in range(len(drawn)))
+    gist = f"{title} by {x_name}: {'; '.join(map(_peak, drawn))}"
+    return _figure(title, drawn, gist, _grid(x, y, x_name) + bars)
+
+
+def _figure(title: str, series: Sequence[Series], gist: str, drawing: str) -> str:
     return (
-        f'<figure class="chart"><figcaption><h3>{escape(title)}</h3>{_legend(drawn)}</figcaption>'
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{gist}">'
-        f"{_grid(x, y, x_name)}{lines}</svg></figure>\n"
+        f'<figure class="chart"><figcaption><h3>{escape(title)}</h3>{_legend(series)}</figcaption>'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(gist)}">'
+        f"{drawing}</svg></figure>\n"
     )
 
 
@@ -83,6 +109,11 @@ def _legend(lines: Sequence[Series]) -> str:
 
 def _course(line: Series) -> str:
     return f"{line.name} from {_number(line.points[0][1])} to {_number(line.points[-1][1])}"
+
+
+def _peak(bars: Series) -> str:
+    x, y = max(bars.points, key=lambda point: point[1])
+    return f"{bars.name} most often {_number(x)}, {_number(y)}"
 
 
 def _axis(low: float, high: float) -> _Axis:
@@ -127,6 +158,19 @@ def _line(line: Series, number: int, x: _Axis, y: _Axis, x_name: str) -> str:
         f'<circle class="series-{number}" cx="{x(a)}" cy="{y(b)}" r="3">'
         f"<title>{escape(f'{x_name} {_number(a)}: {_number(b)}')}</title></circle>"
         for a, b in line.points
+    )
+
+
+def _bars(series: Sequence[Series], number: int, x: _Axis, y: _Axis, x_name: str) -> str:
+    """The bars of one series; those of all of them fill four fifths of the room of a number."""
+    share = 0.8 / len(series)
+    wide = share * (x.end - x.start) / (x.high - x.low)
+    return "".join(
+        f'<rect class="series-{number}" x="{x(a - 0.4 + number * share)}" y="{y(b)}" '
+        f'width="{wide:.1f}" height="{_BOTTOM - float(y(b)):.1f}">'
+        f"<title>{escape(f'{_number(a)} {x_name}: {_number(b)}')}</title></rect>"
+        for a, b in series[number].points
+        if b
     )
 
 

@@ -51,6 +51,11 @@ def thumbnail(content: bytes, name: str) -> bytes:
     """
     picture = Image.fromarray(decode(content, name))
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    return jpeg(picture)
+
+
+def jpeg(picture: Image.Image) -> bytes:
+    """A picture as a JPEG."""
     stream = io.BytesIO()
     # Full colour resolution: halving it smears the edges of small drawings.
     picture.save(stream, "JPEG", quality=_QUALITY, subsampling="4:4:4")

@@ -1,7 +1,9 @@
 """What ``evaluate`` writes for people: a table by picture, and the report page."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,17 @@ from capflow import project
 from capflow.data import tensors
 from capflow.data.annotations import Annotations, ImageRecord
 from capflow.data.archives import pictures_in
+from capflow.data.pictures import decode
 from capflow.data.scenes.truth import judge
 from capflow.data.scenes.world import scene_of
 from capflow.errors import CapflowError
 from capflow.evaluation.gallery import Choice, Example, choose_examples, sample, thumbnail
+from capflow.evaluation.overlays import View, gazed
 from capflow.evaluation.report import Report, build_report
 from capflow.evaluation.results import read_results
+from capflow.evaluation.sayings import Gazed, Sayings
 from capflow.evaluation.scores import Scores
+from capflow.evaluation.variety import Variety, doubt
 from capflow.files import read_json, write_text
 from capflow.params import Params, Split
 
@@ -54,13 +60,14 @@ def write_report(
     captions: Mapping[int, str],
     scores: Scores,
     totals: Mapping[str, float],
+    counted: Variety,
 ) -> None:
-    """Write metrics/report/index.html from the scores and from what the stages before left in metrics/."""
+    """Write metrics/report/index.html from the scores and from what the stages before left."""
     report = Report(
         data_set=params.data.name,
         split=split,
         pictures=len(scores.images),
-        notes=_notes(split, params),
+        notes=_notes(split, params, counted),
         scores=totals,
         absent=scores.absent,
         parameters=params.model_dump(mode="json"),
@@ -68,6 +75,8 @@ def write_report(
         epochs=_rows(project.METRICS / "train_epochs.csv"),
         gallery=_scored_gallery(split, scored, captions, scores, params.seed)
         | _unscored_gallery(split, params),
+        sayings=Sayings(counted, _frequent(captions.values())),
+        gazes=_gazes(split, scored),
     )
     write_text(project.METRICS / "report" / "index.html", build_report(report))
 
@@ -81,8 +90,8 @@ def _rows(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def _notes(split: Split, params: Params) -> list[str]:
-    notes = []
+def _notes(split: Split, params: Params, counted: Variety) -> list[str]:
+    notes = [*filter(None, [doubt(counted, params)])]
     if split == "val" and "test" in params.generate.splits:
         notes.append(
             "This data set has no test captions: the scores are those of val, which chose the epoch."
@@ -137,6 +146,25 @@ def _unscored_gallery(scored: Split, params: Params) -> dict[Choice, list[Exampl
     with pictures_in(project.IMAGES / "test.zip") as pictures:
         chosen = sample(captions.keys(), EACH, params.seed)
         return {"unscored": [_example(records[image], pictures, captions[image]) for image in chosen]}
+
+
+def _frequent(captions: Iterable[str]) -> dict[str, int]:
+    """The captions that are said more than once, those that are most often."""
+    return {caption: count for caption, count in Counter(captions).most_common(EACH) if count > 1}
+
+
+def _gazes(split: Split, scored: Annotations) -> list[Gazed]:
+    """Where the model looked at some pictures, if ``generate_captions`` could tell."""
+    path = project.PREDICTIONS / f"{split}.gaze.json"
+    if not path.exists():
+        return []
+    told = read_json(path)
+    names = {image["id"]: image["file_name"] for image in scored.images}
+    with pictures_in(project.IMAGES / f"{split}.zip") as pictures:
+        return [
+            gazed(decode(pictures[names[image]](), names[image]), View(**told["view"]), words, maps)
+            for image, words, maps in map(itemgetter("image_id", "words", "maps"), told["pictures"])
+        ]
 
 
 def _example(

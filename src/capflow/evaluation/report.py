@@ -4,17 +4,17 @@ All that the page shows is in it, and its content security policy forbids a brow
 The same report gives the same bytes.
 """
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
 
 from capflow.evaluation.charts import Series, line_chart, points
 from capflow.evaluation.gallery import Choice, Example
+from capflow.evaluation.markup import card, cards, picture, plain
+from capflow.evaluation.sayings import Gazed, Sayings, says, shows_gaze
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -58,6 +58,8 @@ class Report:
         steps: rows of ``train_steps.csv``: step, train_loss, lr.
         epochs: rows of ``train_epochs.csv``: epoch, step, train_loss, val_loss, val_CIDEr.
         gallery: the pictures to show, by what they were chosen for.
+        sayings: what the captions are like.
+        gazes: some pictures with the places that the model looked at.
     """
 
     data_set: str
@@ -70,6 +72,8 @@ class Report:
     steps: Rows
     epochs: Rows
     gallery: Mapping[Choice, Sequence[Example]]
+    sayings: Sayings
+    gazes: Sequence[Gazed] = ()
 
 
 def build_report(report: Report) -> str:
@@ -81,35 +85,36 @@ def build_report(report: Report) -> str:
     sections = {
         "Scores": _scores(report.scores, report.absent),
         "Training": _curves(report.steps, report.epochs),
+        "What the model says": says(report.sayings),
+        "Where the model looks": shows_gaze(report.gazes),
         "Pictures": _gallery(report.gallery),
         "Parameters": _parameters(report.parameters),
     }
     shown = {heading: content for heading, content in sections.items() if content}
     return _resource("report.html.in").substitute(
-        title=_text(f"{report.data_set}, {report.split}: Capflow"),
+        title=plain(f"{report.data_set}, {report.split}: Capflow"),
         style=_resource("report.css").template,
-        data_set=_text(report.data_set),
-        summary=_text(f"{report.pictures:,} scored pictures of the {report.split} split"),
-        navigation="".join(f'<a href="#{heading.lower()}">{heading}</a>' for heading in shown),
+        data_set=plain(report.data_set),
+        summary=plain(f"{report.pictures:,} scored pictures of the {report.split} split"),
+        navigation="".join(f'<a href="#{_anchor(heading)}">{heading}</a>' for heading in shown),
         notes=_notes(report.notes),
         sections="".join(
-            f'<section id="{heading.lower()}">\n<h2>{heading}</h2>\n{content}</section>\n'
+            f'<section id="{_anchor(heading)}">\n<h2>{heading}</h2>\n{content}</section>\n'
             for heading, content in shown.items()
         ),
     )
+
+
+def _anchor(heading: str) -> str:
+    return heading.lower().replace(" ", "-")
 
 
 def _resource(name: str) -> Template:
     return Template(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
-def _text(value: str) -> str:
-    """Text that is no markup; half a surrogate pair, which JSON may hold, becomes a question mark."""
-    return escape(value.encode(errors="replace").decode())
-
-
 def _notes(notes: Sequence[str]) -> str:
-    items = "".join(f"<li>{_text(note)}</li>" for note in notes)
+    items = "".join(f"<li>{plain(note)}</li>" for note in notes)
     return f'<ul class="notes">{items}</ul>' if items else ""
 
 
@@ -120,17 +125,13 @@ def _label(name: str) -> str:
 def _scores(scores: Mapping[str, float], absent: Mapping[str, str]) -> str:
     names = scores.keys() | absent.keys()
     ordered = [name for name in _SCORES if name in names] + sorted(names - _SCORES.keys())
-    cards = (
-        _card(name, f"{scores[name]:.3f}", _SCORES.get(name, ("", ""))[1])
+    shown = (
+        card(_label(name), f"{scores[name]:.3f}", _SCORES.get(name, ("", ""))[1])
         if name in scores
-        else _card(name, "&mdash;", absent[name])
+        else card(_label(name), "&mdash;", absent[name])
         for name in ordered
     )
-    return f'<dl class="scores">\n{"".join(cards)}</dl>\n' if names else ""
-
-
-def _card(name: str, value: str, sentence: str) -> str:
-    return f"<div><dt>{_text(_label(name))}</dt><dd>{value}</dd><dd>{_text(sentence)}</dd></div>\n"
+    return cards("".join(shown))
 
 
 def _curves(steps: Rows, epochs: Rows) -> str:
@@ -155,26 +156,19 @@ def _gallery(gallery: Mapping[Choice, Sequence[Example]]) -> str:
 
 
 def _example(example: Example) -> str:
-    caption = _text(example.caption.strip() or "(no words)")
-    references = "".join(f'<li dir="auto">{_text(reference)}</li>' for reference in example.references)
+    caption = plain(example.caption.strip() or "(no words)")
+    references = "".join(f'<li dir="auto">{plain(reference)}</li>' for reference in example.references)
     people = f'<ul aria-label="Human captions">{references}</ul>' if references else ""
     return (
-        f"<figure>{_picture(example.thumbnail, caption)}<figcaption>"
+        f"<figure>{picture(example.thumbnail, caption)}<figcaption>"
         f'<p class="caption" dir="auto">{caption}</p>{_badges(example)}{people}'
-        f'<p class="file" title="image id {example.image_id}">{_text(example.file_name)}</p>'
+        f'<p class="file" title="image id {example.image_id}">{plain(example.file_name)}</p>'
         "</figcaption></figure>\n"
     )
 
 
-def _picture(thumbnail: bytes | None, alt: str) -> str:
-    if thumbnail is None:
-        return f'<div class="picture" role="img" aria-label="{alt}">no picture</div>'
-    content = base64.b64encode(thumbnail).decode()
-    return f'<img class="picture" alt="{alt}" src="data:image/jpeg;base64,{content}">'
-
-
 def _badges(example: Example) -> str:
-    badges = [f"<li>{_text(_label(name))} {value:.2f}</li>" for name, value in example.scores.items()]
+    badges = [f"<li>{plain(_label(name))} {value:.2f}</li>" for name, value in example.scores.items()]
     if example.true is not None:
         kind, verdict = ("true", "✓ true") if example.true else ("false", "✗ not true")
         badges.insert(0, f'<li class="{kind}">{verdict}</li>')
@@ -186,7 +180,7 @@ def _parameters(parameters: Mapping[str, Any]) -> str:
     nested = {key: value for key, value in parameters.items() if isinstance(value, Mapping)}
     groups = {"general": single, **nested} if single else nested
     tables = "".join(
-        f"<div><table><caption>{_text(name)}</caption><tbody>{_rows(values)}</tbody></table></div>\n"
+        f"<div><table><caption>{plain(name)}</caption><tbody>{_rows(values)}</tbody></table></div>\n"
         for name, values in groups.items()
     )
     return f'<div class="parameters">\n{tables}</div>\n' if tables else ""
@@ -199,5 +193,5 @@ def _rows(values: Mapping[str, Any], prefix: str = "") -> str:
             rows += _rows(value, f"{prefix}{key}.")
         else:
             shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            rows += f'<tr><th scope="row">{_text(prefix + key)}</th><td>{_text(shown)}</td></tr>'
+            rows += f'<tr><th scope="row">{plain(prefix + key)}</th><td>{plain(shown)}</td></tr>'
     return rows

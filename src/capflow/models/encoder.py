@@ -5,6 +5,7 @@ cell, the mean. For ResNet-50 at 224 pixels that is [N, 49, 2048] or [N, 1, 2048
 """
 
 import difflib
+import math
 from typing import cast
 
 import torch
@@ -90,6 +91,17 @@ class Encoder(nn.Module):
             grid = grid["grid"]
         cells = grid.flatten(2).transpose(1, 2) if grid.dim() == 4 else grid[:, 1:]
         return cast("Tensor", cells.mean(1, keepdim=True) if self.pooled else cells)
+
+    def as_map(self, weights: Tensor) -> Tensor:
+        """Weights of cells, float [..., cells], by place on the picture, [..., rows, columns]; not if pooled.
+
+        What :class:`SmallNet`'s cell of the whole picture has is shared among the others.
+        """
+        if isinstance(self.backbone, SmallNet):
+            whole, weights = weights[..., :1], weights[..., 1:]
+            weights = weights + whole / weights.shape[-1]
+        side = math.isqrt(weights.shape[-1])
+        return weights.reshape(*weights.shape[:-1], side, side)
 
 
 def classifier(name: str) -> nn.Module:
