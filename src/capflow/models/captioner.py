@@ -22,7 +22,8 @@ from capflow.models.encoder import Encoder
 from capflow.models.lstm import LSTMDecoder
 from capflow.models.transformer import TransformerDecoder
 from capflow.models.updown import UpDownDecoder
-from capflow.params import DecoderParams, EncoderParams, Section, TensorParams, parse
+from capflow.params import DecoderParams, EncoderParams, TensorParams
+from capflow.sections import Section, parse
 from capflow.text.vocabulary import Vocabulary
 
 DECODERS: dict[str, Callable[[DecoderParams, Shape], Decoder]] = {
