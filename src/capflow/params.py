@@ -14,6 +14,7 @@ from capflow.sections import Section, load_yaml
 Count = Annotated[int, Field(ge=1, lt=2**53)]
 Width = Annotated[int, Field(ge=1, le=16384)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -130,13 +131,43 @@ class TrainParams(Section):
 
 
 class GenerateParams(Section):
-    """How captions are searched for."""
+    """How captions are searched for (``method: beam``), or drawn at random (``sample``).
+
+    ``models`` are folders below data/ensemble, or absolute paths, whose models speak along with
+    data/model. The formulas stand in :mod:`capflow.models.rules`, ``generate`` and ``sampling``.
+    """
 
     splits: Annotated[tuple[Split, ...], Field(min_length=1)]
-    beam: Annotated[int, Field(ge=1, le=64)]
+    models: tuple[Annotated[str, Field(min_length=1)], ...]
+    method: Literal["beam", "sample"]
     max_length: Annotated[int, Field(ge=1, le=200)]
+    min_length: Annotated[int, Field(ge=0)]
+    no_repeat: Annotated[int, Field(ge=0, le=200)]
+    beam: Annotated[int, Field(ge=1, le=64)]
     length_penalty: Annotated[float, Field(ge=0, le=5)]
+    groups: Annotated[int, Field(ge=1, le=64)]
+    diversity: Annotated[float, Field(ge=0, le=100)]
+    temperature: Annotated[float, Field(ge=0.01, le=100)]
+    top_k: Annotated[int, Field(ge=0, lt=2**31)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    seed: Seed
     batch_size: Count
+
+    def greedy(self) -> "GenerateParams":
+        """The likeliest word each time; only the greatest length is kept of the search."""
+        plain = {"method": "beam", "beam": 1, "groups": 1, "min_length": 0, "no_repeat": 0}
+        return self.model_copy(update=plain)
+
+    @model_validator(mode="after")
+    def _beams_and_lengths_fit(self) -> "GenerateParams":
+        if self.beam % self.groups:
+            raise ValueError(f"generate.beam ({self.beam}) is no multiple of generate.groups ({self.groups})")
+        if self.min_length > self.max_length:
+            raise ValueError(
+                f"generate.min_length ({self.min_length}) is larger than "
+                f"generate.max_length ({self.max_length})"
+            )
+        return self
 
 
 class EvaluateParams(Section):
@@ -148,7 +179,7 @@ class EvaluateParams(Section):
 class Params(Section):
     """All of params.yaml."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
     data: DataParams
     vocab: VocabParams
     tensors: TensorParams

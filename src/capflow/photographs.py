@@ -5,48 +5,59 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from capflow.data.pictures import Pixels
 from capflow.data.resize import resize
-from capflow.models.captioner import Captioner, load_captioner
-from capflow.models.captioning import search_of
+from capflow.models.captioner import Captioner
+from capflow.models.captioning import Caption, Writer
 from capflow.models.devices import best_device
-from capflow.models.generate import generate
+from capflow.models.ensemble import Ensemble, load_models
 from capflow.params import GenerateParams
 from capflow.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
 class PhotoCaptioner:
-    """A model with its vocabulary, ready for pictures."""
+    """A model, or several of one vocabulary that speak together, ready for pictures."""
 
-    model: Captioner
+    models: Sequence[Captioner]
     vocabulary: Vocabulary
 
     @classmethod
-    def load(cls, folder: Path) -> "PhotoCaptioner":
-        """Read a model folder.
+    def load(cls, *folders: Path) -> "PhotoCaptioner":
+        """Read model folders, one or more.
 
         Raises:
-            CapflowError: it is missing, damaged or incomplete.
+            CapflowError: one is missing, damaged or incomplete, or of another vocabulary than the first.
         """
-        return cls(*load_captioner(folder, best_device()))
+        return cls(*load_models(folders, best_device()))
 
-    def __call__(self, pictures: Sequence[Pixels], params: GenerateParams) -> list[tuple[str, float]]:
+    def __call__(self, pictures: Sequence[Pixels], params: GenerateParams) -> list[Caption]:
         """The caption of each picture, and its log p.
 
         Args:
             pictures: uint8 RGB [height, width, 3], of any size.
             params: how to search, and how many pictures at a time.
         """
-        tensors = self.model.config.tensors
-        device = next(self.model.parameters()).device
-        results: list[tuple[str, float]] = []
+        return [best for best, *_ in self.best(pictures, params, 1)]
+
+    def best(self, pictures: Sequence[Pixels], params: GenerateParams, count: int) -> list[list[Caption]]:
+        """At most ``count`` different captions of each picture, from best to worst.
+
+        There are no more than ``params.beam``, unless captions are drawn at random.
+        """
+        write = Writer(Ensemble(model.decoder for model in self.models), self.vocabulary, params)
+        written: list[list[Caption]] = []
         for start in range(0, len(pictures), params.batch_size):
             chosen = pictures[start : start + params.batch_size]
-            pixels = torch.stack([resize(picture, tensors.size, tensors.fit) for picture in chosen])
-            with torch.inference_mode():
-                features = self.model.encode(pixels.to(device))
-            tokens, scores = generate(self.model.decoder, features, search_of(params))
-            results += zip(map(self.vocabulary.decode, tokens.tolist()), scores.tolist(), strict=True)
-        return results
+            written += write([_see(model, chosen) for model in self.models], count)
+        return written
+
+
+@torch.inference_mode()
+def _see(model: Captioner, pictures: Sequence[Pixels]) -> Tensor:
+    """What a model sees of pictures, float [N, cells, channels]."""
+    tensors = model.config.tensors
+    pixels = torch.stack([resize(picture, tensors.size, tensors.fit) for picture in pictures])
+    return model.encode(pixels.to(next(model.parameters()).device))
