@@ -11,7 +11,7 @@ import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,6 +36,24 @@ app.add_typer(data_app, name="data")
 
 # Photographs that are decoded before the first of them is captioned.
 _AT_A_TIME = 64
+# How captions are searched for where there is no params.yaml.
+_ELSEWHERE: dict[str, Any] = {
+    "splits": ["test"],
+    "models": [],
+    "method": "beam",
+    "max_length": 30,
+    "min_length": 0,
+    "no_repeat": 0,
+    "beam": 3,
+    "length_penalty": 0.7,
+    "groups": 1,
+    "diversity": 0.0,
+    "temperature": 1.0,
+    "top_k": 0,
+    "top_p": 1.0,
+    "seed": 1,
+    "batch_size": _AT_A_TIME,
+}
 
 
 class SplitName(StrEnum):
@@ -58,41 +76,56 @@ def main() -> None:
 @app.command()
 def caption(
     photos: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, GIF, BMP, TIFF.")],
-    model: Annotated[Path | None, typer.Option(help="A model folder; by default data/model.")] = None,
-    beam: Annotated[int, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = 3,
+    model: Annotated[
+        list[Path] | None, typer.Option(help="A model folder; several speak together; none: data/model.")
+    ] = None,
+    beam: Annotated[int | None, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = None,
+    best: Annotated[
+        int, typer.Option(min=1, max=64, help="Up to so many captions of each picture, best first.")
+    ] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31 - 1, help="Draw captions at random, from this seed.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with log p of each caption.")] = False,
 ) -> None:
     """Caption photographs."""
     from capflow.photographs import PhotoCaptioner
 
-    captioner = PhotoCaptioner.load(model or project.root() / project.MODEL)
-    search = _search(beam)
+    captioner = PhotoCaptioner.load(*(model or [project.root() / project.MODEL]))
+    write = captioner.writer(_search(beam, best, seed))
     rows, unreadable = [], []
     for start in range(0, len(photos), _AT_A_TIME):
         chosen, problems = _read_pictures(photos[start : start + _AT_A_TIME])
-        captions = captioner([pixels for _, pixels in chosen], search)
-        for (path, _), (text, score) in zip(chosen, captions, strict=True):
-            rows.append({"image": str(path), "caption": text, "log_p": round(score, 4)})
+        written = captioner.best([pixels for _, pixels in chosen], write, best)
+        for (path, _), captions in zip(chosen, written, strict=True):
+            rows += [(str(path), text, log_p) for text, log_p in captions]
             if not as_json:
-                typer.echo(text if len(photos) == 1 else f"{path}\t{text}")
+                place = "" if len(photos) == 1 else f"{path}\t"
+                typer.echo("\n".join(place + text for text, _ in captions))
         unreadable += problems
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        records = [{"image": image, "caption": text, "log_p": round(p, 4)} for image, text, p in rows]
+        typer.echo(json.dumps(records, ensure_ascii=False, indent=2))
     if unreadable:
         raise CapflowError(" ".join(unreadable))
 
 
-def _search(beam: int) -> "GenerateParams":
+def _search(beam: int | None, best: int, seed: int | None) -> "GenerateParams":
     """As the checkout's own captions are searched for; a model folder elsewhere gets usual settings."""
     from capflow.params import GenerateParams, load_params
+    from capflow.sections import parse
 
     try:
-        home = project.root()
+        path = project.root() / "params.yaml"
     except CapflowError:
-        return GenerateParams(
-            splits=("test",), beam=beam, max_length=30, length_penalty=0.7, batch_size=_AT_A_TIME
-        )
-    return load_params(home / "params.yaml").generate.model_copy(update={"beam": beam})
+        path, usual = Path("the usual settings"), _ELSEWHERE
+    else:
+        usual = load_params(path).generate.model_dump()
+    if seed is None:
+        asked = {"method": "beam", "beam": max(beam or usual["beam"], best)}
+    else:
+        asked = {"method": "sample", "seed": seed}
+    return parse(usual | asked, GenerateParams, path)
 
 
 def _read_pictures(photos: list[Path]) -> "tuple[list[tuple[Path, Pixels]], list[str]]":

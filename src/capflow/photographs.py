@@ -33,6 +33,10 @@ class PhotoCaptioner:
         """
         return cls(*load_models(folders, best_device()))
 
+    def writer(self, params: GenerateParams) -> Writer[Sequence[Tensor]]:
+        """What writes the captions of any number of calls of :meth:`best`, as the parameters ask."""
+        return Writer(Ensemble(model.decoder for model in self.models), self.vocabulary, params)
+
     def __call__(self, pictures: Sequence[Pixels], params: GenerateParams) -> list[Caption]:
         """The caption of each picture, and its log p.
 
@@ -40,17 +44,18 @@ class PhotoCaptioner:
             pictures: uint8 RGB [height, width, 3], of any size.
             params: how to search, and how many pictures at a time.
         """
-        return [best for best, *_ in self.best(pictures, params, 1)]
+        return [best for best, *_ in self.best(pictures, self.writer(params), 1)]
 
-    def best(self, pictures: Sequence[Pixels], params: GenerateParams, count: int) -> list[list[Caption]]:
+    def best(
+        self, pictures: Sequence[Pixels], write: Writer[Sequence[Tensor]], count: int
+    ) -> list[list[Caption]]:
         """At most ``count`` different captions of each picture, from best to worst.
 
-        There are no more than ``params.beam``, unless captions are drawn at random.
+        There are no more than the beam is wide, unless captions are drawn at random.
         """
-        write = Writer(Ensemble(model.decoder for model in self.models), self.vocabulary, params)
         written: list[list[Caption]] = []
-        for start in range(0, len(pictures), params.batch_size):
-            chosen = pictures[start : start + params.batch_size]
+        for start in range(0, len(pictures), write.params.batch_size):
+            chosen = pictures[start : start + write.params.batch_size]
             written += write([_see(model, chosen) for model in self.models], count)
         return written
 

@@ -78,6 +78,13 @@ class Captioner(nn.Module):
         features: Tensor = self.encoder(pixels[:, margin : margin + side, margin : margin + side])
         return features
 
+    def sees_like(self, other: "Captioner") -> bool:
+        """Whether both make the same features of the same pictures."""
+        if (self.config.encoder, self.config.crop) != (other.config.encoder, other.config.crop):
+            return False
+        weights = other.encoder.state_dict()
+        return all(torch.equal(mine, weights[name]) for name, mine in self.encoder.state_dict().items())
+
 
 def save_captioner(folder: Path, model: Captioner, vocabulary: Vocabulary) -> None:
     """Write a model folder; the weights come last, so that a folder with weights is whole."""

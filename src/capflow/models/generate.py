@@ -106,7 +106,7 @@ def _advance(groups: list[_Beams], gains: Tensor, search: Search) -> Tensor:
     """
     width = search.beam // search.groups
     parents = []
-    for number, (beams, gain) in enumerate(zip(groups, gains.split(width, 1), strict=True)):
+    for number, (beams, gain) in enumerate(zip(groups, torch.split(gains, width, 1), strict=True)):
         totals = (beams.scores[:, :, None] + gain).masked_fill(beams.done[:, :, None], -torch.inf)
         wanted = totals
         if number:

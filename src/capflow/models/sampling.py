@@ -64,7 +64,7 @@ def sample(
             break
     missing = sampling.max_length + 2 - said.shape[1]
     tokens = torch.nn.functional.pad(said[:, 1:], (0, missing), value=sampling.end)
-    return tokens.unflatten(0, shape[:2]), scores.view(shape)
+    return tokens.view(*shape[:2], -1), scores.view(shape)
 
 
 def _draw(log_p: Tensor, chance: Tensor, sampling: Sampling) -> Tensor:
