@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from capflow.models.generate import candidates
+from capflow.models.generate import Search, candidates
 from capflow.models.rules import Rules
 from capflow.models.sampling import Sampling, sample
 from tests.models.test_generate import END, START, UNK, decoder, features, log_p, search
@@ -32,13 +32,11 @@ def repeats(words: list[int], size: int) -> bool:
 def said(kind: str, seed: int, rules: Rules) -> list[list[int]]:
     """All candidates that a search ends with, or some samples."""
     model, pictures = decoder(seed), features(2, seed)
-    common = {"start": START, "end": END, "barred": BARRED, "max_length": rules.max_length}
-    limits = {"min_length": rules.min_length, "no_repeat": rules.no_repeat}
     if kind == "sample":
         chance = torch.Generator().manual_seed(seed)
-        return captions_of(sample(model, pictures, Sampling(**common, **limits), 5, chance)[0])
+        return captions_of(sample(model, pictures, Sampling(**vars(rules)), 5, chance)[0])
     groups = 2 if kind == "diverse" else 1
-    what = replace(search(4, rules.max_length), **limits, groups=groups, diversity=1.0)
+    what = Search(**vars(rules), beam=4, length_penalty=0.0, groups=groups, diversity=1.0)
     tokens, scores = candidates(model, pictures, what)
     return captions_of(tokens[~scores.isneginf()][None])
 

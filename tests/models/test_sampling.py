@@ -118,5 +118,5 @@ def test_a_loss_of_drawn_captions_has_a_gradient() -> None:
     tokens, _ = sample(model, pictures, SAMPLING, 2, chance(0))
     whole = torch.nn.functional.pad(tokens.flatten(0, 1), (1, 0), value=START)
     told = model.words(model(pictures, torch.tensor([0, 0, 1, 1]), whole).hidden)
-    told.log_softmax(-1).gather(1, whole[:, 1:].flatten()[:, None]).mean().backward()
+    told.log_softmax(-1).gather(1, whole[:, 1:].flatten()[:, None]).mean().backward()  # type: ignore[no-untyped-call]
     assert all(weight.grad is not None for weight in model.vocabulary.parameters())

@@ -1,7 +1,6 @@
 """Which models caption whole splits together, and what each sees."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,18 +32,18 @@ def beside(name: str, model: Captioner) -> None:
     save_captioner(project.ENSEMBLE / name, model, VOCABULARY)
 
 
-def twin(**changes: dict[str, Any]) -> Captioner:
-    """A model with the encoder of the first and another decoder."""
-    model = captioner(7, **changes)
+def twin(decoder: str = "lstm", features: str = "pooled") -> Captioner:
+    """A model with the encoder weights of the first and another decoder."""
+    model = captioner(7, decoder={"name": decoder}, encoder={"features": features})
     model.encoder.load_state_dict(captioner().encoder.state_dict())
     return model
 
 
 @pytest.mark.usefixtures("_artifacts")
 def test_those_with_the_first_model_s_encoder_share_its_features(tmp_path: Path) -> None:
-    beside("twin", twin(decoder={"name": "transformer"}))
+    beside("twin", twin("transformer"))
     beside("other", captioner(8))
-    save_captioner(tmp_path / "elsewhere", twin(encoder={"features": "grid"}), VOCABULARY)
+    save_captioner(tmp_path / "elsewhere", twin(features="grid"), VOCABULARY)
     chosen = params(generate={"models": ["twin", "other", str(tmp_path / "elsewhere")]})
     models, vocabulary = open_models(chosen, CPU)
     assert vocabulary == VOCABULARY
@@ -61,10 +60,10 @@ def test_those_with_the_first_model_s_encoder_share_its_features(tmp_path: Path)
 
 @pytest.mark.usefixtures("_artifacts")
 def test_trained_encoders_see_the_tensors_themselves() -> None:
-    trained = {"encoder": {"trainable": True}}
-    save_captioner(project.MODEL, captioner(**trained), VOCABULARY)
-    beside("same", captioner(**trained))
-    chosen = params(generate={"models": ["same"]}, **trained)
+    model = captioner(encoder={"trainable": True})
+    save_captioner(project.MODEL, model, VOCABULARY)
+    beside("same", model)
+    chosen = params(generate={"models": ["same"]}, encoder={"trainable": True})
     _, views = open_views("val", chosen, open_models(chosen, CPU)[0])
     assert [type(view) for view in views.inputs] == [EncodedPixels, EncodedPixels]
 
