@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from capflow.models.generate import generate
-from capflow.models.sampling import Sampling, sample
+from capflow.models.sampling import Sampling, _draw, sample
 from tests.decoders import decoder as any_decoder
 from tests.decoders import every_decoder, example, logits, sharp
 from tests.models.test_generate import END, START, UNK, decoder, features, log_p, search
@@ -90,6 +90,12 @@ def test_captions_depend_on_the_seed_and_not_on_the_batch(seed: int, parts: list
     torch.testing.assert_close(torch.cat([log for _, log in found]), scores)
 
 
+def test_the_last_word_is_reached_by_the_largest_number_there_is() -> None:
+    for size in (1, 3, 1000):
+        last = _draw(torch.rand(50, size).log_softmax(-1), torch.full((50,), 1 - 2**-24), SAMPLING)
+        assert last.unique().tolist() == [size - 1]
+
+
 def test_another_seed_draws_others() -> None:
     drawn = [sample(decoder(1), features(5), SAMPLING, 4, chance(seed))[0] for seed in (1, 2)]
     assert not torch.equal(*drawn)
@@ -116,6 +122,7 @@ def test_a_loss_of_drawn_captions_has_a_gradient() -> None:
     """The tokens are ordinary tensors, which the training can read again."""
     model, pictures = decoder(0), features(2)
     tokens, _ = sample(model, pictures, SAMPLING, 2, chance(0))
+    assert not tokens.is_inference()
     whole = torch.nn.functional.pad(tokens.flatten(0, 1), (1, 0), value=START)
     told = model.words(model(pictures, torch.tensor([0, 0, 1, 1]), whole).hidden)
     told.log_softmax(-1).gather(1, whole[:, 1:].flatten()[:, None]).mean().backward()  # type: ignore[no-untyped-call]

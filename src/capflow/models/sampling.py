@@ -74,8 +74,8 @@ def _draw(log_p: Tensor, chance: Tensor, sampling: Sampling) -> Tensor:
     if sampling.top_p < 1:
         p = p.masked_fill(p.cumsum(-1) - p >= sampling.top_p, 0)
     reach = p.cumsum(-1)
+    # A number below 1 times the whole is below the whole in float32, too: some word is always reached.
     place = torch.searchsorted(reach, chance[:, None] * reach[:, -1:], right=True)
-    place.clamp_(max=p.shape[1] - 1)  # a caption that has ended may have nothing to draw from
     return (place if words is None else words.gather(1, place))[:, 0]
 
 
