@@ -11,7 +11,7 @@ import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,24 +36,6 @@ app.add_typer(data_app, name="data")
 
 # Photographs that are decoded before the first of them is captioned.
 _AT_A_TIME = 64
-# How captions are searched for where there is no params.yaml.
-_ELSEWHERE: dict[str, Any] = {
-    "splits": ["test"],
-    "models": [],
-    "method": "beam",
-    "max_length": 30,
-    "min_length": 0,
-    "no_repeat": 0,
-    "beam": 3,
-    "length_penalty": 0.7,
-    "groups": 1,
-    "diversity": 0.0,
-    "temperature": 1.0,
-    "top_k": 0,
-    "top_p": 1.0,
-    "seed": 1,
-    "batch_size": _AT_A_TIME,
-}
 
 
 class SplitName(StrEnum):
@@ -112,20 +94,20 @@ def caption(
 
 def _search(beam: int | None, best: int, seed: int | None) -> "GenerateParams":
     """As the checkout's own captions are searched for; a model folder elsewhere gets usual settings."""
-    from capflow.params import GenerateParams, load_params
+    from capflow.params import ELSEWHERE, GenerateParams, load_params
     from capflow.sections import parse
 
     try:
         path = project.root() / "params.yaml"
     except CapflowError:
-        path, usual = Path("the usual settings"), _ELSEWHERE
+        path, usual = Path("the usual settings"), ELSEWHERE
     else:
-        usual = load_params(path).generate.model_dump()
+        usual = load_params(path).generate
     if seed is None:
-        asked = {"method": "beam", "beam": max(beam or usual["beam"], best)}
+        asked = {"method": "beam", "beam": max(beam or usual.beam, best)}
     else:
         asked = {"method": "sample", "seed": seed}
-    return parse(usual | asked, GenerateParams, path)
+    return parse(usual.model_dump() | asked, GenerateParams, path)
 
 
 def _read_pictures(photos: list[Path]) -> "tuple[list[tuple[Path, Pixels]], list[str]]":

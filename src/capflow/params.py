@@ -170,6 +170,26 @@ class GenerateParams(Section):
         return self
 
 
+# How photographs are captioned where there is no params.yaml.
+ELSEWHERE = GenerateParams(
+    splits=("test",),
+    models=(),
+    method="beam",
+    max_length=30,
+    min_length=0,
+    no_repeat=0,
+    beam=3,
+    length_penalty=0.7,
+    groups=1,
+    diversity=0.0,
+    temperature=1.0,
+    top_k=0,
+    top_p=1.0,
+    seed=1,
+    batch_size=64,
+)
+
+
 class EvaluateParams(Section):
     """What is scored beyond the seven scores."""
 

@@ -93,7 +93,7 @@ def test_captions_depend_on_the_seed_and_not_on_the_batch(seed: int, parts: list
 def test_the_last_word_is_reached_by_the_largest_number_there_is() -> None:
     for size in (1, 3, 1000):
         last = _draw(torch.rand(50, size).log_softmax(-1), torch.full((50,), 1 - 2**-24), SAMPLING)
-        assert last.unique().tolist() == [size - 1]
+        assert set(last.tolist()) == {size - 1}
 
 
 def test_another_seed_draws_others() -> None:

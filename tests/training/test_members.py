@@ -59,13 +59,18 @@ def test_those_with_the_first_model_s_encoder_share_its_features(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("_artifacts")
-def test_trained_encoders_see_the_tensors_themselves() -> None:
+def test_trained_encoders_see_the_tensors_once_if_they_are_the_same() -> None:
     model = captioner(encoder={"trainable": True})
     save_captioner(project.MODEL, model, VOCABULARY)
     beside("same", model)
-    chosen = params(generate={"models": ["same"]}, encoder={"trainable": True})
-    _, views = open_views("val", chosen, open_models(chosen, CPU)[0])
-    assert [type(view) for view in views.inputs] == [EncodedPixels, EncodedPixels]
+    beside("other", captioner(1, encoder={"trainable": True}))
+    chosen = params(generate={"models": ["same", "other"]}, encoder={"trainable": True})
+    models, _ = open_models(chosen, CPU)
+    first, same, other = open_views("val", chosen, models)[1].inputs
+    assert same is first
+    assert isinstance(first, EncodedPixels)
+    assert isinstance(other, EncodedPixels)
+    assert (first.model, other.model) == (models[0], models[2])
 
 
 @pytest.mark.usefixtures("_artifacts")

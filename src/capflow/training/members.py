@@ -37,19 +37,12 @@ def open_models(params: Params, device: torch.device) -> tuple[list[Captioner], 
 def open_views(split: Split, params: Params, models: Sequence[Captioner]) -> tuple[list[int], Views]:
     """The image ids of a split, and what each model sees of its pictures, row by row.
 
-    Where features are stored, models with the very encoder of the first see those, too; the others see
-    the tensors through their own.
+    A model with the very encoder of the first sees what that sees, which may be stored features; any other
+    sees the tensors through its own.
     """
     first, *others = models
     ids, inputs = open_pictures(split, params, first)
     pixels = tensors.read(project.TENSORS, split).pixels
     device = next(first.parameters()).device
-    return ids, Views(
-        inputs,
-        *(
-            inputs
-            if params.stored_features and other.sees_like(first)
-            else EncodedPixels(pixels, other, device)
-            for other in others
-        ),
-    )
+    own = (inputs if other.sees_like(first) else EncodedPixels(pixels, other, device) for other in others)
+    return ids, Views(inputs, *own)
