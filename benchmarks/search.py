@@ -17,7 +17,7 @@ from capflow.models.lstm import LSTMDecoder
 from capflow.text.vocabulary import END, PAD, START, UNK
 
 PICTURES, SOME, BATCH, CHANNELS, WORDS = 1000, 40, 250, 2048, 9500
-SEARCH = Search(START, END, barred=(PAD, START, UNK), beam=5, max_length=20, length_penalty=0.0)
+SEARCH = Search(start=START, end=END, barred=(PAD, START, UNK), beam=5, max_length=20, length_penalty=0.0)
 
 
 def main() -> None:

@@ -73,6 +73,11 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
         ({"decoder.hidden": 10**9}, "`decoder.hidden` is 1000000000"),
         ({"train.batch_size": 10**30}, "`train.batch_size` is 1"),
         ({"generate.splits": ["train"]}, "neither val nor test"),
+        ({"generate.groups": 2}, "generate.beam (3) is no multiple of generate.groups (2)"),
+        ({"generate.min_length": 31}, "generate.min_length (31) is larger than generate.max_length (30)"),
+        ({"generate.method": "greedy"}, "`generate.method` is 'greedy'"),
+        ({"generate.top_p": 0.0}, "`generate.top_p` is 0"),
+        ({"generate.models": [""]}, "`generate.models.0` is ''"),
     ],
 )
 def test_bad_values_are_named(tmp_path: Path, change: dict[str, Any], named: str) -> None:

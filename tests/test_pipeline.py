@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -109,6 +110,20 @@ def test_a_learning_rate_runs_again_what_depends_on_it(checkout: Path) -> None:
     assert scored == (2,)
     assert states == [("FINISHED",)]
     assert rows[0] >= 4
+    run(checkout, "git", "restore", ".")
+    run(checkout, "dvc", "checkout")
+
+
+def test_models_speak_along_and_a_change_of_one_is_noticed(checkout: Path) -> None:
+    second = checkout / "data" / "ensemble" / "second"
+    shutil.copytree(checkout / "data" / "model", second)
+    output = run(checkout, "dvc", "exp", "run", "-S", "generate.models=[second]", "generate_captions")
+    assert ran(output) == ["generate_captions"]
+    assert "data/ensemble" not in run(checkout, "dvc", "status", "generate_captions")
+    with (second / "config.json").open("a") as stream:
+        stream.write("\n")
+    assert "data/ensemble" in run(checkout, "dvc", "status", "generate_captions")
+    shutil.rmtree(second)
     run(checkout, "git", "restore", ".")
     run(checkout, "dvc", "checkout")
 

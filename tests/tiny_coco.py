@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from capflow.data.sources.coco import CocoSpec
-from capflow.params import load_yaml
+from capflow.sections import load_yaml
 from tests.faults.server import Server
 
 HOME = Path("data/sources/coco2014")

@@ -35,7 +35,6 @@ app.add_typer(data_app, name="data")
 
 # Photographs that are decoded before the first of them is captioned.
 _AT_A_TIME = 64
-_BEAM = 3
 
 
 class SplitName(StrEnum):
@@ -58,41 +57,56 @@ def main() -> None:
 @app.command()
 def caption(
     photos: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, GIF, BMP, TIFF.")],
-    model: Annotated[Path | None, typer.Option(help="A model folder; by default data/model.")] = None,
-    beam: Annotated[int, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = _BEAM,
+    model: Annotated[
+        list[Path] | None, typer.Option(help="A model folder; several speak together; none: data/model.")
+    ] = None,
+    beam: Annotated[int | None, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = None,
+    best: Annotated[
+        int, typer.Option(min=1, max=64, help="Up to so many captions of each picture, best first.")
+    ] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31 - 1, help="Draw captions at random, from this seed.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with log p of each caption.")] = False,
 ) -> None:
     """Caption photographs."""
     from capflow.photographs import PhotoCaptioner
 
-    captioner = PhotoCaptioner.load(model or project.root() / project.MODEL)
-    search = _search(beam)
+    captioner = PhotoCaptioner.load(*(model or [project.root() / project.MODEL]))
+    write = captioner.writer(_search(beam, best, seed))
     rows, unreadable = [], []
     for start in range(0, len(photos), _AT_A_TIME):
         chosen, problems = _read_pictures(photos[start : start + _AT_A_TIME])
-        captions = captioner([pixels for _, pixels in chosen], search)
-        for (path, _), (text, score) in zip(chosen, captions, strict=True):
-            rows.append({"image": str(path), "caption": text, "log_p": round(score, 4)})
+        written = captioner.best([pixels for _, pixels in chosen], write, best)
+        for (path, _), captions in zip(chosen, written, strict=True):
+            rows += [(str(path), text, log_p) for text, log_p in captions]
             if not as_json:
-                typer.echo(text if len(photos) == 1 else f"{path}\t{text}")
+                place = "" if len(photos) == 1 else f"{path}\t"
+                typer.echo("\n".join(place + text for text, _ in captions))
         unreadable += problems
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        records = [{"image": image, "caption": text, "log_p": round(p, 4)} for image, text, p in rows]
+        typer.echo(json.dumps(records, ensure_ascii=False, indent=2))
     if unreadable:
         raise CapflowError(" ".join(unreadable))
 
 
-def _search(beam: int) -> "GenerateParams":
+def _search(beam: int | None, best: int, seed: int | None) -> "GenerateParams":
     """As the checkout's own captions are searched for; a model folder elsewhere gets usual settings."""
-    from capflow.params import GenerateParams, load_params
+    from capflow.params import ELSEWHERE, GenerateParams, load_params
+    from capflow.sections import parse
 
     try:
-        home = project.root()
+        path = project.root() / "params.yaml"
     except CapflowError:
-        return GenerateParams(
-            splits=("test",), beam=beam, max_length=30, length_penalty=0.7, batch_size=_AT_A_TIME
-        )
-    return load_params(home / "params.yaml").generate.model_copy(update={"beam": beam})
+        path, usual = Path("the usual settings"), ELSEWHERE
+    else:
+        usual = load_params(path).generate
+    if seed is None:
+        asked = {"method": "beam", "beam": max(beam or usual.beam, best)}
+    else:
+        asked = {"method": "sample", "seed": seed}
+    return parse(usual.model_dump() | asked, GenerateParams, path)
 
 
 def _read_pictures(photos: list[Path]) -> "tuple[list[tuple[Path, Pixels]], list[str]]":
@@ -146,7 +160,8 @@ def _attention(photo: Path, model: Path | None) -> bytes:
 
     pixels = decode(photo.read_bytes(), str(photo))
     captioner = PhotoCaptioner.load(model or project.root() / project.MODEL)
-    return draw_words(pixels, View(**view(captioner.model)), *captioner.gaze(pixels, _search(_BEAM)))
+    search = _search(beam=None, best=1, seed=None)
+    return draw_words(pixels, View(**view(captioner.models[0])), *captioner.gaze(pixels, search))
 
 
 @app.command()

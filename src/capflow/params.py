@@ -5,45 +5,19 @@ The entry of the data set in use (``data/sources/<name>/dataset.yaml``) has its 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Field, model_validator
 
-from capflow.errors import CapflowError
+from capflow.sections import Section, load_yaml
 
 Count = Annotated[int, Field(ge=1, lt=2**53)]
 Width = Annotated[int, Field(ge=1, le=16384)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-
-
-class Section(BaseModel):
-    """What all sections share: unknown keys are errors, values do not change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _truth_values_are_no_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """In Python ``True == 1``; here ``epochs: true`` and ``punctuation: 1`` are slips."""
-        wanted = cls.model_fields[str(info.field_name)].annotation is bool
-        if wanted and not isinstance(value, bool):
-            raise PydanticCustomError("bool", "input should be true or false")
-        if isinstance(value, bool) and not wanted:
-            raise PydanticCustomError("no_bool", "input should not be true or false")
-        return value
 
 
 class DataParams(Section):
@@ -157,13 +131,63 @@ class TrainParams(Section):
 
 
 class GenerateParams(Section):
-    """How captions are searched for."""
+    """How captions are searched for (``method: beam``), or drawn at random (``sample``).
+
+    ``models`` are folders below data/ensemble, or absolute paths, whose models speak along with
+    data/model. The formulas stand in :mod:`capflow.models.rules`, ``generate`` and ``sampling``.
+    """
 
     splits: Annotated[tuple[Split, ...], Field(min_length=1)]
-    beam: Annotated[int, Field(ge=1, le=64)]
+    models: tuple[Annotated[str, Field(min_length=1)], ...]
+    method: Literal["beam", "sample"]
     max_length: Annotated[int, Field(ge=1, le=200)]
+    min_length: Annotated[int, Field(ge=0)]
+    no_repeat: Annotated[int, Field(ge=0, le=200)]
+    beam: Annotated[int, Field(ge=1, le=64)]
     length_penalty: Annotated[float, Field(ge=0, le=5)]
+    groups: Annotated[int, Field(ge=1, le=64)]
+    diversity: Annotated[float, Field(ge=0, le=100)]
+    temperature: Annotated[float, Field(ge=0.01, le=100)]
+    top_k: Annotated[int, Field(ge=0, lt=2**31)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    seed: Seed
     batch_size: Count
+
+    def greedy(self) -> "GenerateParams":
+        """The likeliest word each time; only the greatest length is kept of the search."""
+        plain = {"method": "beam", "beam": 1, "groups": 1, "min_length": 0, "no_repeat": 0}
+        return self.model_copy(update=plain)
+
+    @model_validator(mode="after")
+    def _beams_and_lengths_fit(self) -> "GenerateParams":
+        if self.beam % self.groups:
+            raise ValueError(f"generate.beam ({self.beam}) is no multiple of generate.groups ({self.groups})")
+        if self.min_length > self.max_length:
+            raise ValueError(
+                f"generate.min_length ({self.min_length}) is larger than "
+                f"generate.max_length ({self.max_length})"
+            )
+        return self
+
+
+# How photographs are captioned where there is no params.yaml.
+ELSEWHERE = GenerateParams(
+    splits=("test",),
+    models=(),
+    method="beam",
+    max_length=30,
+    min_length=0,
+    no_repeat=0,
+    beam=3,
+    length_penalty=0.7,
+    groups=1,
+    diversity=0.0,
+    temperature=1.0,
+    top_k=0,
+    top_p=1.0,
+    seed=1,
+    batch_size=64,
+)
 
 
 class EvaluateParams(Section):
@@ -175,7 +199,7 @@ class EvaluateParams(Section):
 class Params(Section):
     """All of params.yaml."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
     data: DataParams
     vocab: VocabParams
     tensors: TensorParams
@@ -207,59 +231,10 @@ class Params(Section):
         return self
 
 
-SectionT = TypeVar("SectionT", bound=BaseModel)
-
-
-def load_yaml(path: Path, model: type[SectionT]) -> SectionT:
-    """Read a YAML file into a model.
-
-    Raises:
-        CapflowError: the file is missing, is not YAML, or a key is unknown, missing or out of bounds.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CapflowError(f"{path}: there is no such file.") from None
-    except OSError as error:
-        raise CapflowError(f"{path}: cannot be opened ({error.strerror}); it should be a file.") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that is none
-        raise CapflowError(f"{path}: not valid YAML: {' '.join(str(error).split())}.") from None
-    return parse(content, model, path)
-
-
-def parse(content: Any, model: type[SectionT], path: Path) -> SectionT:
-    """Check ``content`` (read from ``path``) against a model.
-
-    Raises:
-        CapflowError: names the file, the first offending key, its value and what is allowed.
-    """
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if not key and first["type"] != "value_error":
-            raise CapflowError(f"{path}: holds no keys at all; it should be a mapping of them.") from None
-        raise CapflowError(f"{path}: {_explain(key, first)}; please correct it.") from None
-
-
-def _explain(key: str, error: Any) -> str:
-    match error["type"]:
-        case "extra_forbidden":
-            return f"there is no parameter `{key}`"
-        case "missing":
-            return f"the parameter `{key}` is missing"
-        case "value_error":
-            return str(error["ctx"]["error"])
-        case _:
-            message = error["msg"][0].lower() + error["msg"][1:]
-            return f"`{key}` is {error['input']!r}: {message}"
-
-
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read params.yaml.
 
     Raises:
-        CapflowError: as :func:`load_yaml`.
+        CapflowError: as :func:`capflow.sections.load_yaml`.
     """
     return load_yaml(path, Params)

@@ -9,58 +9,71 @@ from torch import Tensor
 
 from capflow.data.pictures import Pixels
 from capflow.data.resize import resize
-from capflow.models.captioner import Captioner, load_captioner
-from capflow.models.captioning import search_of
+from capflow.models.captioner import Captioner
+from capflow.models.captioning import Caption, Writer
 from capflow.models.devices import best_device
+from capflow.models.ensemble import Ensemble, load_models
 from capflow.models.gaze import Gaze, gaze
-from capflow.models.generate import generate
 from capflow.params import GenerateParams
 from capflow.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
 class PhotoCaptioner:
-    """A model with its vocabulary, ready for pictures."""
+    """A model, or several of one vocabulary that speak together, ready for pictures."""
 
-    model: Captioner
+    models: Sequence[Captioner]
     vocabulary: Vocabulary
 
     @classmethod
-    def load(cls, folder: Path) -> "PhotoCaptioner":
-        """Read a model folder.
+    def load(cls, *folders: Path) -> "PhotoCaptioner":
+        """Read model folders, one or more.
 
         Raises:
-            CapflowError: it is missing, damaged or incomplete.
+            CapflowError: one is missing, damaged or incomplete, or of another vocabulary than the first.
         """
-        return cls(*load_captioner(folder, best_device()))
+        return cls(*load_models(folders, best_device()))
 
-    def __call__(self, pictures: Sequence[Pixels], params: GenerateParams) -> list[tuple[str, float]]:
+    def writer(self, params: GenerateParams) -> Writer[Sequence[Tensor]]:
+        """What writes the captions of any number of calls of :meth:`best`, as the parameters ask."""
+        return Writer(Ensemble(model.decoder for model in self.models), self.vocabulary, params)
+
+    def __call__(self, pictures: Sequence[Pixels], params: GenerateParams) -> list[Caption]:
         """The caption of each picture, and its log p.
 
         Args:
             pictures: uint8 RGB [height, width, 3], of any size.
             params: how to search, and how many pictures at a time.
         """
-        results: list[tuple[str, float]] = []
-        for start in range(0, len(pictures), params.batch_size):
-            features = self._features(pictures[start : start + params.batch_size])
-            tokens, scores = generate(self.model.decoder, features, search_of(params))
-            results += zip(map(self.vocabulary.decode, tokens.tolist()), scores.tolist(), strict=True)
-        return results
+        return [best for best, *_ in self.best(pictures, self.writer(params), 1)]
 
     def gaze(self, picture: Pixels, params: GenerateParams) -> Gaze:
-        """The words of a picture's caption, and where the model looks as it says each.
+        """The words of a picture's caption, and where the first model looks as it says each.
 
         Raises:
             CapflowError: it does not choose where to look.
         """
         [(caption, _)] = self([picture], params)
-        [seen] = gaze(self.model, self._features([picture]), [caption], self.vocabulary)
+        [seen] = gaze(self.models[0], _see(self.models[0], [picture]), [caption], self.vocabulary)
         return seen
 
-    @torch.inference_mode()
-    def _features(self, pictures: Sequence[Pixels]) -> Tensor:
-        """What the decoder sees of them, float [P, cells, channels]."""
-        tensors, device = self.model.config.tensors, next(self.model.parameters()).device
-        pixels = torch.stack([resize(picture, tensors.size, tensors.fit) for picture in pictures])
-        return self.model.encode(pixels.to(device))
+    def best(
+        self, pictures: Sequence[Pixels], write: Writer[Sequence[Tensor]], count: int
+    ) -> list[list[Caption]]:
+        """At most ``count`` different captions of each picture, from best to worst.
+
+        There are no more than the beam is wide, unless captions are drawn at random.
+        """
+        written: list[list[Caption]] = []
+        for start in range(0, len(pictures), write.params.batch_size):
+            chosen = pictures[start : start + write.params.batch_size]
+            written += write([_see(model, chosen) for model in self.models], count)
+        return written
+
+
+@torch.inference_mode()
+def _see(model: Captioner, pictures: Sequence[Pixels]) -> Tensor:
+    """What a model sees of pictures, float [N, cells, channels]."""
+    tensors = model.config.tensors
+    pixels = torch.stack([resize(picture, tensors.size, tensors.fit) for picture in pictures])
+    return model.encode(pixels.to(next(model.parameters()).device))

@@ -18,6 +18,7 @@ TENSORS = Path("data/tensors")
 ENCODER = Path("data/encoder")
 FEATURES = Path("data/features")
 MODEL = Path("data/model")
+ENSEMBLE = Path("data/ensemble")
 PREDICTIONS = Path("data/predictions")
 METRICS = Path("metrics")
 # Which pictures are left out: those that cannot be had, and those that turn out to be damaged.

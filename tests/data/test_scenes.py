@@ -19,7 +19,8 @@ from capflow.data.scenes.render import render, render_jpeg
 from capflow.data.scenes.world import PAIRS, UNSEEN, UNSEEN_EVERY, Scene, draw_scene, scene_of
 from capflow.data.sources.scenes import ScenesSource, ScenesSpec
 from capflow.errors import CapflowError
-from capflow.params import SPLITS, Split, load_yaml
+from capflow.params import SPLITS, Split
+from capflow.sections import load_yaml
 from tests.checkout import ROOT
 
 scenes = st.builds(

@@ -23,7 +23,7 @@ def told(model: Captioner, batch_size: int = 4, beam: int = 2) -> dict[int, str]
     """The captions of some pictures, whose ids begin at 100."""
     params = generate_params(batch_size=batch_size, beam=beam)
     ids = [100 + row for row in range(COUNT)]
-    return write_captions(model, ids, EncodedPixels(pixels(COUNT), model, CPU), VOCABULARY, params)
+    return write_captions(model.decoder, ids, EncodedPixels(pixels(COUNT), model, CPU), VOCABULARY, params)
 
 
 def talkative() -> Captioner:
@@ -49,10 +49,9 @@ def test_captions_do_not_depend_on_the_batch_and_hold_words_only() -> None:
 
 def test_no_pictures_have_no_captions() -> None:
     model = captioner()
-    assert (
-        write_captions(model, [], EncodedPixels(pixels(0), model, CPU), VOCABULARY, generate_params()) == {}
-    )
-    assert PhotoCaptioner(model, VOCABULARY)([], generate_params()) == []
+    nothing = EncodedPixels(pixels(0), model, CPU)
+    assert write_captions(model.decoder, [], nothing, VOCABULARY, generate_params()) == {}
+    assert PhotoCaptioner([model], VOCABULARY)([], generate_params()) == []
 
 
 def test_a_model_comes_back_as_it_was(saved: Path) -> None:
@@ -150,7 +149,7 @@ def test_photographs_are_captioned_as_tensors_are() -> None:
     model = talkative()
     pictures = list(pixels(COUNT))
     for batch_size in (2, 100):
-        rows = PhotoCaptioner(model, VOCABULARY)(pictures, generate_params(batch_size=batch_size, beam=2))
+        rows = PhotoCaptioner([model], VOCABULARY)(pictures, generate_params(batch_size=batch_size, beam=2))
         assert [caption for caption, _ in rows] == list(told(model).values())
         assert all(log_p < 0 for _, log_p in rows)
 

@@ -104,7 +104,7 @@ def test_photographs_have_the_maps_of_their_captions(name: str, tmp_path: Path) 
     save_captioner(tmp_path / "model", model, VOCABULARY)
     picture = pixels(1)[0]
     chosen = generate_params(beam=2)
-    [(caption, _)] = PhotoCaptioner(model, VOCABULARY)([picture], chosen)
+    [(caption, _)] = PhotoCaptioner([model], VOCABULARY)([picture], chosen)
     words, maps = PhotoCaptioner.load(tmp_path / "model").gaze(picture, chosen)
     assert " ".join(words) == caption
     [expected] = gaze(model, features(model, 1), [caption], VOCABULARY)

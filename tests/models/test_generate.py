@@ -28,7 +28,14 @@ def decoder(seed: int, words: int = 8) -> LSTMDecoder:
 
 
 def search(beam: int, length: int = 6, penalty: float = 0.0) -> Search:
-    return Search(START, END, (0, START, UNK), beam, length, penalty)
+    return Search(
+        start=START,
+        end=END,
+        barred=(0, START, UNK),
+        beam=beam,
+        max_length=length,
+        length_penalty=penalty,
+    )
 
 
 def features(count: int, seed: int = 0) -> Tensor:

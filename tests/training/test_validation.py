@@ -17,9 +17,9 @@ def test_it_is_the_cider_of_greedy_captions_of_the_model_as_it_is() -> None:
         6, sharpness=8, decoder={"batch_norm": True, "inject": "every"}, encoder={"features": "grid"}
     )
     inputs = EncodedPixels(pixels(len(IDS)), model, CPU)
-    greedy, wide = generate_params(beam=1), generate_params(beam=8)
-    said = write_captions(model, IDS, inputs, VOCABULARY, greedy)
-    assert said != write_captions(model, IDS, inputs, VOCABULARY, wide)
+    greedy, wide = generate_params(beam=1), generate_params(beam=8, min_length=5, no_repeat=1, groups=2)
+    said = write_captions(model.decoder, IDS, inputs, VOCABULARY, greedy)
+    assert said != write_captions(model.decoder, IDS, inputs, VOCABULARY, wide)
     references = {image: [f"{caption} .", "A red ball on the table"] for image, caption in said.items()}
     # Pictures without a row are not validated on.
     cider = CaptionScore.of(model, (IDS, inputs), references | {999: ["a box"]}, VOCABULARY, wide)

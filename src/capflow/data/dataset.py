@@ -12,7 +12,8 @@ from capflow.data.sources.flickr30k import FLICKR30K, Flickr30kSpec
 from capflow.data.sources.folder import FolderSource, FolderSpec
 from capflow.data.sources.scenes import ScenesSource, ScenesSpec
 from capflow.errors import CapflowError
-from capflow.params import DataParams, load_yaml
+from capflow.params import DataParams
+from capflow.sections import load_yaml
 
 DatasetSpec = ScenesSpec | CocoSpec | Flickr8kSpec | Flickr30kSpec | FolderSpec
 Kind = Literal["scenes", "coco", "flickr8k", "flickr30k", "folder"]

@@ -22,7 +22,8 @@ from capflow.models.encoder import Encoder
 from capflow.models.lstm import LSTMDecoder
 from capflow.models.transformer import TransformerDecoder
 from capflow.models.updown import UpDownDecoder
-from capflow.params import DecoderParams, EncoderParams, Section, TensorParams, parse
+from capflow.params import DecoderParams, EncoderParams, TensorParams
+from capflow.sections import Section, parse
 from capflow.text.vocabulary import Vocabulary
 
 DECODERS: dict[str, Callable[[DecoderParams, Shape], Decoder]] = {
@@ -76,6 +77,13 @@ class Captioner(nn.Module):
         margin = (pixels.shape[1] - side) // 2
         features: Tensor = self.encoder(pixels[:, margin : margin + side, margin : margin + side])
         return features
+
+    def sees_like(self, other: "Captioner") -> bool:
+        """Whether both make the same features of the same pictures."""
+        if (self.config.encoder, self.config.crop) != (other.config.encoder, other.config.crop):
+            return False
+        weights = other.encoder.state_dict()
+        return all(torch.equal(mine, weights[name]) for name, mine in self.encoder.state_dict().items())
 
 
 def save_captioner(folder: Path, model: Captioner, vocabulary: Vocabulary) -> None:

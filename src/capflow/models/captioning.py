@@ -1,15 +1,27 @@
-"""Captions as text: the search, run over many pictures, and its words."""
+"""Captions as text: what is searched for, or drawn, for many pictures, and its words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from capflow.models.captioner import Captioner
-from capflow.models.generate import Search, generate
-from capflow.models.inputs import Inputs
+from capflow.models.decoder import Seen, Speaker
+from capflow.models.generate import Search, candidates
+from capflow.models.inputs import Rows
+from capflow.models.sampling import Sampling, sample
 from capflow.params import GenerateParams
 from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
+
+_BARRED = (PAD, START, UNK)
+
+
+class Caption(NamedTuple):
+    """A caption and its log p."""
+
+    text: str
+    log_p: float
 
 
 def search_of(params: GenerateParams) -> Search:
@@ -17,30 +29,94 @@ def search_of(params: GenerateParams) -> Search:
     return Search(
         start=START,
         end=END,
-        barred=(PAD, START, UNK),
-        beam=params.beam,
+        barred=_BARRED,
         max_length=params.max_length,
+        min_length=params.min_length,
+        no_repeat=params.no_repeat,
+        beam=params.beam,
         length_penalty=params.length_penalty,
+        groups=params.groups,
+        diversity=params.diversity,
     )
+
+
+def sampling_of(params: GenerateParams) -> Sampling:
+    """The sampling that the parameters ask for, under the rules of the search."""
+    return Sampling(
+        start=START,
+        end=END,
+        barred=_BARRED,
+        max_length=params.max_length,
+        min_length=params.min_length,
+        no_repeat=params.no_repeat,
+        temperature=params.temperature,
+        top_k=params.top_k,
+        top_p=params.top_p,
+    )
+
+
+class Writer(Generic[Seen]):
+    """Writes captions as the parameters ask, batch after batch; one seed serves all batches."""
+
+    def __init__(self, speaker: Speaker[Seen], vocabulary: Vocabulary, params: GenerateParams) -> None:
+        """Prepare.
+
+        Args:
+            speaker: in evaluation mode.
+            vocabulary: its own.
+            params: how to search, or how to draw, and from which seed.
+        """
+        self.speaker, self.vocabulary, self.params = speaker, vocabulary, params
+        self.generator = torch.Generator().manual_seed(params.seed)
+
+    def __call__(self, features: Seen, count: int = 1) -> list[list[Caption]]:
+        """At most ``count`` different captions of each picture, from best to worst.
+
+        There are fewer where the beam is narrower, or where the same ones came again.
+        """
+        tokens, scores = self._say(features, count)
+        return [
+            self._first(count, *picture) for picture in zip(tokens.tolist(), scores.tolist(), strict=True)
+        ]
+
+    def _say(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:
+        """Tokens int64 [B, N, max_length + 1] and log p [B, N], from best to worst."""
+        if self.params.method == "beam":
+            return candidates(self.speaker, features, search_of(self.params))
+        tokens, log_p = sample(self.speaker, features, sampling_of(self.params), count, self.generator)
+        scores, order = log_p.sum(-1).sort(-1, descending=True)
+        return tokens.gather(1, order[:, :, None].expand_as(tokens)), scores
+
+    def _first(self, count: int, tokens: list[list[int]], scores: list[float]) -> list[Caption]:
+        found: dict[str, float] = {}
+        for said, score in zip(tokens, scores, strict=True):
+            if len(found) == count or score == -np.inf:
+                break
+            found.setdefault(self.vocabulary.decode(said), score)
+        return [Caption(*caption) for caption in found.items()]
 
 
 @torch.inference_mode()
 def write_captions(
-    model: Captioner, ids: Sequence[int], inputs: Inputs, vocabulary: Vocabulary, params: GenerateParams
+    speaker: Speaker[Seen],
+    ids: Sequence[int],
+    inputs: Callable[[Rows], Seen],
+    vocabulary: Vocabulary,
+    params: GenerateParams,
 ) -> dict[int, str]:
     """The caption of each picture, by image id.
 
     Args:
-        model: in evaluation mode.
+        speaker: in evaluation mode.
         ids: int [N], the image id of each row of ``inputs``.
-        inputs: what the decoder sees of the pictures.
+        inputs: what the speaker sees of pictures, given their rows.
         vocabulary: the model's own.
         params: how to search, and how many pictures at a time.
     """
     captions: dict[int, str] = {}
-    search = search_of(params)
+    write = Writer(speaker, vocabulary, params)
     for start in range(0, len(ids), params.batch_size):
         chosen = ids[start : start + params.batch_size]
-        tokens, _ = generate(model.decoder, inputs(np.arange(start, start + len(chosen))), search)
-        captions |= zip(chosen, map(vocabulary.decode, tokens.tolist()), strict=True)
+        written = write(inputs(np.arange(start, start + len(chosen))))
+        captions |= zip(chosen, (best.text for best, *_ in written), strict=True)
     return captions

@@ -1,4 +1,4 @@
-"""What every decoder offers: the search and the training loop know only this.
+"""What every decoder offers: the search, sampling and the training loop know only this.
 
 To add a decoder, write one file beside this one, name it in ``capflow.models.captioner.DECODERS``
 and in ``capflow.params.DecoderParams``.
@@ -6,9 +6,12 @@ and in ``capflow.params.DecoderParams``.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
+import torch
 from torch import Tensor, nn
+
+Seen = TypeVar("Seen", contravariant=True)
 
 
 class Shape(NamedTuple):
@@ -51,6 +54,38 @@ class State:
         """The candidates ``rows``, int64 [B], which may name one many times; the pictures stay."""
         chosen = {name: value.index_select(0, rows) for name, value in self.candidates.items()}
         return State(self.pictures, chosen)
+
+    def repeat(self, times: int) -> "State":
+        """Each candidate ``times`` times, one beside another; the pictures stay."""
+        rows = torch.arange(len(self), device=self.device).repeat_interleave(times)
+        return self.select(rows)
+
+    def __len__(self) -> int:
+        """How many candidates there are."""
+        return len(self._any())
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self._any().device
+
+    def _any(self) -> Tensor:
+        return next(iter(self.candidates.values()))
+
+
+class Speaker(Protocol[Seen]):
+    """What a search and sampling need: a decoder, or several that speak together.
+
+    They see pictures as ``Seen``; see :meth:`Decoder.init` and :meth:`Decoder.step`.
+    """
+
+    def init(self, features: Seen, /) -> State:
+        """The state after looking at pictures: one candidate for each."""
+        ...
+
+    def step(self, token: Tensor, state: State, /) -> tuple[Tensor, State]:
+        """Say one word and be asked for the next."""
+        ...
 
 
 class Decoder(nn.Module, ABC):

@@ -106,3 +106,17 @@ class AugmentedPixels:
             return pixels
         mirrored = torch.rand(len(pixels), generator=self.generator) < 0.5
         return torch.where(mirrored.to(self.device)[:, None, None, None], pixels.flip(2), pixels)
+
+
+class Views:
+    """What each of several models sees of pictures, given their rows."""
+
+    def __init__(self, *inputs: Inputs) -> None:
+        """See through ``inputs``, one for each model; models may have the same."""
+        self.inputs = inputs
+
+    def __call__(self, rows: Rows) -> list[Tensor]:
+        """Features of pictures, float [P, cells, channels] for each model."""
+        seen = {id(view): view for view in self.inputs}
+        features = {key: view(rows) for key, view in seen.items()}
+        return [features[id(view)] for view in self.inputs]

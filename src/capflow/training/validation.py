@@ -34,9 +34,9 @@ class CaptionScore:
         """Prepare the references once."""
         ids, inputs = pictures
         cider = CiderScorer({image: references[image] for image in ids})
-        greedy = params.model_copy(update={"beam": 1})
-        return cls(model, ids, inputs, vocabulary, greedy, cider)
+        return cls(model, ids, inputs, vocabulary, params.greedy(), cider)
 
     def __call__(self) -> float:
         """CIDEr of the model as it is now; it must be in evaluation mode."""
-        return self.cider(write_captions(self.model, self.ids, self.inputs, self.vocabulary, self.params))
+        decoder = self.model.decoder
+        return self.cider(write_captions(decoder, self.ids, self.inputs, self.vocabulary, self.params))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from capflow.params import Section
+from capflow.sections import Section
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Extents = NDArray[np.float64]

@@ -18,7 +18,8 @@ from pydantic import Field, model_validator
 from capflow.data.annotations import ImageRecord
 from capflow.data.scenes.layout import Item, lay_out
 from capflow.errors import CapflowError
-from capflow.params import SPLITS, Section, Split, parse
+from capflow.params import SPLITS, Split
+from capflow.sections import Section, parse
 
 Shape = Literal["circle", "square", "triangle"]
 Colour = Literal["red", "yellow", "green", "blue", "purple"]

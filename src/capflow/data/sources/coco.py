@@ -23,7 +23,8 @@ from capflow.data.sources.photos import PhotoSpec
 from capflow.data.sources.remote import Address, Host, PlainPath, Remote, RemoteFile
 from capflow.errors import CapflowError
 from capflow.files import parse_json
-from capflow.params import SPLITS, Count, Section, Split
+from capflow.params import SPLITS, Count, Split
+from capflow.sections import Section
 
 logger = logging.getLogger(__name__)
 

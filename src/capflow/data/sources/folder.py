@@ -14,7 +14,8 @@ from capflow.data.sources import Missing
 from capflow.data.sources.photos import PhotoSpec, Row, read_table
 from capflow.errors import CapflowError
 from capflow.files import read_regular
-from capflow.params import SPLITS, Section, Share, Split
+from capflow.params import SPLITS, Share, Split
+from capflow.sections import Section
 
 _NAMES: Mapping[str, Split] = {
     "train": "train", "val": "val", "dev": "val", "validation": "val", "test": "test",

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 from capflow.data.annotations import Annotations, is_file_name
 from capflow.errors import CapflowError
 from capflow.files import read_regular
-from capflow.params import Count, Section
+from capflow.params import Count
+from capflow.sections import Section
 from capflow.text.clean import one_line
 
 

@@ -21,7 +21,8 @@ from capflow.data.download import obtain
 from capflow.data.request import Request
 from capflow.errors import CapflowError
 from capflow.files import digest
-from capflow.params import Count, Section
+from capflow.params import Count
+from capflow.sections import Section
 
 logger = logging.getLogger(__name__)
 

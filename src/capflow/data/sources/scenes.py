@@ -12,7 +12,8 @@ from capflow.data.scenes.grammar import describe
 from capflow.data.scenes.render import render_jpeg
 from capflow.data.scenes.world import Scene, draw_scene, scene_of
 from capflow.data.sources import Missing
-from capflow.params import SPLITS, Section, Split
+from capflow.params import SPLITS, Split
+from capflow.sections import Section
 
 CAPTIONS = 5
 _PER_SPLIT = 1_000_000
