@@ -13,7 +13,7 @@ import yaml
 from tests.checkout import ROOT
 
 SOURCE = ROOT / "src" / "capflow"
-LAYERS = "errors memory files project params text data models evaluation training".split()  # noqa: SIM905
+LAYERS = "errors memory interruption files project params text data models evaluation training".split()  # noqa: SIM905
 TOP = ["tracking", "photographs", "dvcfiles", "verify", "cli"]
 FORBIDDEN = {("evaluation", "models"), ("models", "data")}
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

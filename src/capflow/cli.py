@@ -3,6 +3,10 @@
 PyTorch and the scorers take seconds to import, so each command imports what it needs when it runs.
 """
 
+from capflow import interruption
+
+interruption.ends_quietly()  # first of all: what follows takes a while
+
 import json
 import logging
 import os
