@@ -9,6 +9,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from capflow import interruption
+
+interruption.ends_quietly()  # first of all: what stages import takes seconds
+
 import logging
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -38,7 +42,7 @@ def run(main: Callable[[], None]) -> None:
     except (CapflowError, OSError) as error:
         sys.exit(f"error: {sentence(error)}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(interruption.EXIT_CODE)
 
 
 def progress(title: str) -> Callable[[Iterable[T], int], Iterable[T]]:

@@ -1,6 +1,7 @@
 """Decode and resize every picture once: data/images to data/tensors."""
 
 import logging
+from itertools import chain
 
 from capflow import project
 from capflow.data import annotations, precompute
@@ -8,7 +9,7 @@ from capflow.data.archives import pictures_in
 from capflow.data.sources import Missing, missing_table
 from capflow.errors import CapflowError
 from capflow.files import write_json, write_text
-from capflow.params import SPLITS, Split, load_params
+from capflow.params import SPLITS, Split, TensorParams, load_params
 from stages import progress, run
 
 logger = logging.getLogger(__name__)
@@ -17,27 +18,22 @@ logger = logging.getLogger(__name__)
 def main() -> None:
     """Run the stage."""
     params = load_params()
-    damaged: dict[Split, list[Missing]] = {}
-    wanted = 0
-    for split in SPLITS:
-        images = annotations.read(project.ANNOTATIONS / f"{split}.json").images
-        with pictures_in(project.IMAGES / f"{split}.zip") as pictures:
-            damaged[split] = precompute.write(
-                project.TENSORS,
-                split,
-                pictures,
-                images,
-                params.tensors.size,
-                params.tensors.fit,
-                progress(f"resize {split}"),
-            )
-        wanted += len(images)
+    written = {split: _write(split, params.tensors) for split in SPLITS}
+    damaged = {split: pictures for split, (_, pictures) in written.items()}
     write_text(project.DAMAGED, missing_table(damaged))
     counts = {split: len(pictures) for split, pictures in damaged.items()}
     write_json(project.METRICS / "tensors.json", {"damaged": counts}, indent=2)
-    _judge(
-        [picture for pictures in damaged.values() for picture in pictures], wanted, params.data.max_missing
-    )
+    wanted = sum(number for number, _ in written.values())
+    _judge(list(chain(*damaged.values())), wanted, params.data.max_missing)
+
+
+def _write(split: Split, params: TensorParams) -> tuple[int, list[Missing]]:
+    """How many pictures the annotations of a split name, and those of them that cannot be read."""
+    images = annotations.read(project.ANNOTATIONS / f"{split}.json").images
+    with pictures_in(project.IMAGES / f"{split}.zip") as pictures:
+        return len(images), precompute.write(
+            project.TENSORS, split, pictures, images, params.size, params.fit, progress(f"resize {split}")
+        )
 
 
 def _judge(damaged: list[Missing], wanted: int, limit: float) -> None:

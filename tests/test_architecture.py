@@ -13,8 +13,11 @@ import yaml
 from tests.checkout import ROOT
 
 SOURCE = ROOT / "src" / "capflow"
-LAYERS = "errors memory files project sections params text data models evaluation training".split()  # noqa: SIM905
-TOP = ["tracking", "photographs", "verify", "cli"]
+LAYERS = [
+    *("errors", "memory", "interruption", "files", "project", "sections", "params"),
+    *("text", "data", "models", "evaluation", "training"),
+]
+TOP = ["tracking", "photographs", "dvcfiles", "verify", "cli"]
 FORBIDDEN = {("evaluation", "models"), ("models", "data")}
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 

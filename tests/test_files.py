@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from capflow.errors import CapflowError
+from capflow.errors import CapflowError, sentence
 from capflow.files import digest, folder_digest, read_json, replacing, write_json, write_text
 
 
@@ -22,6 +22,16 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_half()
     assert read_json(target) == {"good": 1}
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    with pytest.raises(OSError) as caught, replacing(target), open("/dev/full", "wb") as full:  # noqa: PTH123
+        full.write(b"x")
+    assert sentence(caught.value) == (
+        f"{target}: No space left on device; check the path, its permissions and the space on the disk."
+    )
 
 
 def test_json_keeps_every_letter_and_refuses_nan(tmp_path: Path) -> None:

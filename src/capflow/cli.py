@@ -3,6 +3,10 @@
 PyTorch and the scorers take seconds to import, so each command imports what it needs when it runs.
 """
 
+from capflow import interruption
+
+interruption.ends_quietly()  # first of all: what follows takes a while
+
 import json
 import logging
 import os
@@ -192,18 +196,10 @@ def verify(
     from capflow import verify as records
 
     root = project.root()
-    cache = records.cache_folder(root)
-    chosen = records.chosen(records.recorded(root, project.downloads()), paths or [])
-    outs = {out: list(records.files_of(out, cache)) for out in chosen}
+    outs = records.files_by_output(root, project.downloads(), paths or [])
     # What was fetched may be thrown away again, and is not missed if nobody asks for it.
-    absent = [out for out, files in outs.items() if not files and (paths or out.algorithm == "md5")]
-    for out in absent:
-        typer.echo(
-            f"not checked: {_nearby(out.path)}, for it is not here; `dvc pull` or `dvc repro` brings it",
-            err=True,
-        )
-    if not (root / "dvc.lock").exists():
-        typer.echo("not checked: the artifacts, for `dvc repro` has written no dvc.lock yet", err=True)
+    absent = [out.path for out, files in outs.items() if not files and (paths or out.algorithm == "md5")]
+    _say_what_is_not_checked(absent, locked=(root / "dvc.lock").exists())
     everything = [file for files in outs.values() for file in files]
     rotten = records.check(
         everything, lambda items, total: tqdm(items, "verify", total, unit="file", disable=None)
@@ -213,6 +209,15 @@ def verify(
     typer.echo(f"{len(everything)} files of {sum(map(bool, outs.values()))} artifacts are as recorded")
     if paths and absent:
         raise typer.Exit(1)
+
+
+def _say_what_is_not_checked(absent: list[Path], *, locked: bool) -> None:
+    for path in absent:
+        typer.echo(
+            f"not checked: {_nearby(path)}, for it is not here; `dvc pull` or `dvc repro` brings it", err=True
+        )
+    if not locked:
+        typer.echo("not checked: the artifacts, for `dvc repro` has written no dvc.lock yet", err=True)
 
 
 def _rotten_sentence(rotten: "list[Rotten]") -> str:

@@ -13,6 +13,7 @@ def sentence(error: CapflowError | OSError) -> str:
     """What to tell the user: our own words, or which file the system refused, and why."""
     if isinstance(error, CapflowError):
         return str(error)
+    reason = error.strerror or error
     if error.filename is None:
-        return f"{error.strerror or error}; the system refused, correct that and run again."
-    return f"{error.filename}: {error.strerror}; check the path, its permissions and the space on the disk."
+        return f"{reason}; the system refused, correct that and run again."
+    return f"{error.filename}: {reason}; check the path, its permissions and the space on the disk."

@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import json
 import os
+import reprlib
 import stat
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import Any
 
 from capflow.errors import CapflowError
 
+_record = reprlib.Repr()
+_record.maxlevel = 1
 # A sync of the whole file system also waits for what others wrote, so it is not for a few files.
 _FEW = 4
 _SYNCFS: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
@@ -24,6 +27,10 @@ def replacing(target: Path) -> Iterator[Path]:
     The temporary file is synced to disk before the rename, so that a crash leaves the old file or
     the new one, never a torn one. When the block raises, the temporary file is removed and
     ``target`` stays as it was.
+
+    Raises:
+        OSError: as the block raised it, with ``target`` for a file name where it has none: a full
+            disk is noticed by a descriptor, which knows no name.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -32,6 +39,9 @@ def replacing(target: Path) -> Iterator[Path]:
         sync(temporary)
         temporary.replace(target)
         sync(target.parent)
+    except OSError as error:
+        error.filename = error.filename or str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -109,12 +119,22 @@ def parse_json(content: bytes, origin: Path | str) -> Any:
     """Decode JSON that was read from ``origin``.
 
     Raises:
-        CapflowError: it is not JSON, nested too deeply, or holds a number of thousands of digits.
+        CapflowError: it is not JSON, an object has a key twice (readers differ in which of the two
+            they take), it is nested too deeply, or holds a number of thousands of digits.
     """
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=_each_key_once)
     except (ValueError, RecursionError) as error:
         raise CapflowError(f"{origin}: not valid JSON ({error}); fetch or make it again.") from None
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in content if keys.count(key) > 1)
+        raise ValueError(f"{reprlib.repr(twice)} occurs twice in {_record.repr(content)}")
+    return content
 
 
 def digest(path: Path, algorithm: str = "sha256") -> str:

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,16 @@ def test_too_many_missing_pictures(coco: Server, checkout: Path) -> None:
     asked = len(coco.asked)
     assert stage("download_images").returncode == 0
     assert coco.paths()[asked:] == ["/val2014/COCO_val2014_000000000102.jpg"]
+
+
+def test_a_few_missing_pictures_are_asked_for_again_on_request(coco: Server, checkout: Path) -> None:
+    parameters = checkout / "params.yaml"
+    parameters.write_text(re.sub(r"max_missing: \S+", "max_missing: 0.4", parameters.read_text()))
+    (coco.root / "val2014/COCO_val2014_000000000102.jpg").unlink()
+    stage("download_annotations")
+    done = stage("download_images")
+    assert done.returncode == 0
+    assert "warning: 1 pictures are left out, as metrics/missing.csv says; `dvc repro -f" in done.stderr
 
 
 def test_an_interruption_exits_with_130() -> None:

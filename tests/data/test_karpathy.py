@@ -24,12 +24,12 @@ def karpathy_json(**changes: str) -> dict[str, Any]:
 def test_karpathy_split(mirror: Server, form: str) -> None:
     named = "splits.zip" if form == "zip" else "dataset_coco.json"
     if form == "zip":
-        with zipfile.ZipFile(named, "w") as archive:
+        with zipfile.ZipFile(HOME / named, "w") as archive:
             archive.writestr("dataset_coco.json", json.dumps(karpathy_json()))
     else:
-        folder = mirror.root if form == "address" else Path()
+        folder = mirror.root if form == "address" else HOME
         (folder / named).write_text(json.dumps(karpathy_json()), encoding="utf-8")
-    named = f"{mirror.url}/{named}" if form == "address" else named
+    named = f"{mirror.url}/{named}" if form == "address" else str(HOME / named)
     source = CocoSource(spec(mirror, split="karpathy", karpathy=named), HOME)
     splits = source.annotations()
     ids = {split: [image["id"] for image in part.images] for split, part in splits.items()}
@@ -53,9 +53,23 @@ def test_karpathy_split(mirror: Server, form: str) -> None:
 )
 @pytest.mark.usefixtures("checkout")
 def test_bad_karpathy_files_are_named(mirror: Server, content: Any, message: str) -> None:
-    Path("k.json").write_text(json.dumps(content), encoding="utf-8")
+    (HOME / "k.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(CapflowError, match=r"k\.json: .*" + message):
-        CocoSource(spec(mirror, split="karpathy", karpathy="k.json"), HOME).annotations()
+        CocoSource(spec(mirror, split="karpathy", karpathy=str(HOME / "k.json")), HOME).annotations()
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("my.json", rf"/my\.json: `karpathy` of the data set names a file that is not below {HOME}; move it"),
+        (f"{HOME}/../my.json", r"sources/my\.json: `karpathy` .* is not below"),
+        (f"{HOME}/my.json", r"/my\.json: there is no such file; correct `karpathy`"),
+    ],
+)
+@pytest.mark.usefixtures("checkout")
+def test_a_karpathy_file_is_where_a_change_is_noticed(mirror: Server, named: str, message: str) -> None:
+    with pytest.raises(CapflowError, match=message):
+        CocoSource(spec(mirror, split="karpathy", karpathy=named), HOME).annotations()
 
 
 def karpathy_lists(root: Path) -> None:

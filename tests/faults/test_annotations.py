@@ -13,6 +13,7 @@ from capflow.data import annotations
 from capflow.data.captions import TokenisedCaptions, tokenise_all
 from capflow.data.sources.flickr8k import Flickr8kSpec, FlickrSource
 from capflow.data.sources.folder import FolderSource, FolderSpec
+from capflow.data.sources.photos import read_table
 from capflow.errors import CapflowError
 from capflow.evaluation import ptb
 from capflow.evaluation.scores import CiderScorer
@@ -85,6 +86,7 @@ def source(kind: str) -> FolderSource | FlickrSource:
         (["annotations", 2, "image_id"], 5.0, "annotations[2]: `image_id` is 5.0"),
         (["annotations", 2, "image_id"], True, "annotations[2]: `image_id` is True"),
         (["annotations", 2, "caption"], "\u2028\x00\t ", "annotations[2]: `caption` is"),
+        (["annotations", 2, "caption"], "\u200b \u200d\ufeff", "annotations[2]: `caption` is"),
         (["annotations", 2, "caption"], 3, "annotations[2]: `caption` is 3"),
         (["annotations", 2, "caption"], ["x"] * 10**5, "annotations[2]: `caption` is"),
     ],
@@ -102,6 +104,26 @@ def test_row_22_records_are_named(tmp_path: Path, place: list[Any], value: Any, 
 def test_row_22_what_is_not_json_is_named(tmp_path: Path, content: str | bytes) -> None:
     sentence = refusal(tmp_path / "x.json", content)
     assert sentence.startswith(f"{tmp_path / 'x.json'}: not ")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        ('"image_id": 5', '"image_id": 5, "image_id": 7', "'image_id' occurs twice in {'"),
+        ('"annotations": [', '"annotations": [], "annotations": [', "'annotations' occurs twice in {'"),
+    ],
+)
+def test_row_22_a_key_that_occurs_twice_is_named(tmp_path: Path, before: str, after: str, key: str) -> None:
+    whole = json.dumps(GOOD)
+    assert before in whole
+    sentence = refusal(tmp_path / "x.json", whole.replace(before, after, 1))
+    assert sentence.startswith(f"{tmp_path / 'x.json'}: not valid JSON ({key}")
+
+
+def test_row_22_a_line_of_a_table_that_shows_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "captions.csv").write_text("image,caption\na.jpg,fine\nb.jpg,\u200b\u200d\n")
+    with pytest.raises(CapflowError, match=r"captions\.csv:3: the caption of b\.jpg is empty"):
+        read_table(tmp_path / "captions.csv")
 
 
 # All that can end a line somewhere, or is odd in another way; and what is meant.

@@ -134,6 +134,34 @@ def test_row_19_many_members_make_a_bomb(tmp_path: Path, monkeypatch: pytest.Mon
     assert "more than 1,000" in refused(path)
 
 
+def test_row_19_small_members_together_make_a_bomb(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(packed(*((f"{n}.jpg", bytes(2**20)) for n in range(30)), method=zipfile.ZIP_DEFLATED))
+    assert "to 31,457,280 bytes, more than 100 fold" in refused(path)
+
+
+@pytest.mark.parametrize("comment", [b"", b"a comment" + b"\0" * 9])
+@pytest.mark.parametrize("long", [False, True])
+def test_row_19_too_many_members_are_refused_before_they_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comment: bytes, long: bool
+) -> None:
+    path = tmp_path / "x.zip"
+    with monkeypatch.context() as patch:
+        if long:  # as archives of more than 65,535 members or 4 GiB are: ZIP64
+            patch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.comment = comment
+            for number in range(40):
+                archive.writestr(f"{number}.jpg", b"")
+    assert (b"PK\6\6" in path.read_bytes()) == long
+    assert archives.zip_fault(path) is None
+    monkeypatch.setattr(zipcheck, "_MEMBERS", 39)
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", lambda _: pytest.fail("the members were listed"))
+    assert "it has 40 members, more than 39" in refused(path)
+    monkeypatch.setattr(zipcheck, "_DIRECTORY_BYTES", 500)
+    assert "its directory has " in refused(path)
+
+
 def repacked(source: Path, target: Path) -> list[str]:
     """Write the pictures of one archive to another; the names of those that are left out."""
     with archives.pictures_in(source) as held:

@@ -7,16 +7,19 @@ import pytest
 
 from capflow import project
 from capflow.data import manifest
+from capflow.dvcfiles import cache_folder
 from capflow.files import digest
 from tests.faults.artifacts import STAGES, lay_out, object_of, rot, verified
 
 
-@pytest.mark.parametrize("settings", [".dvc/config", ".dvc/config.local"])
+@pytest.mark.parametrize("settings", [".dvc/config", ".dvc/config.local", "user/config", "system/config"])
 def test_the_cache_is_where_the_settings_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / ".dvc").mkdir()
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "user"))
+    monkeypatch.setenv("DVC_SYSTEM_CONFIG_DIR", str(tmp_path / "system"))
+    (tmp_path / settings).parent.mkdir()
     (tmp_path / settings).write_text(
         "[core]\n    analytics = false\n[cache]\n    dir = ../elsewhere\n['remote \"x\"']\n    url = y\n"
     )
@@ -26,9 +29,35 @@ def test_the_cache_is_where_the_settings_say(
 
 def test_what_is_not_here_is_said(root: Path) -> None:
     shutil.rmtree(root / ".dvc/cache")
+    shutil.rmtree(root / "out")
     (root / "model.bin").unlink()
     assert "not checked: model.bin" in verified()
     assert "not checked: out" in verified()
+
+
+def test_the_settings_nearest_to_the_checkout_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "user"))
+    for name, line in (("user/config", "dir = /big/cache  # shared"), (".dvc/config", "dir = '~/own'")):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(f"[cache]\n    {line}\n")
+    assert cache_folder(tmp_path) == Path("~/own").expanduser()
+    (tmp_path / ".dvc/config").unlink()
+    assert cache_folder(tmp_path) == Path("/big/cache")
+
+
+def test_row_49_a_folder_is_checked_without_the_cache(root: Path) -> None:
+    shutil.rmtree(root / ".dvc/cache")
+    assert verified() == "2 files of 2 artifacts are as recorded\n"
+    rot(root / "out/b/c.txt")
+    sentence = verified("out")
+    assert sentence.startswith("1 files are not as recorded:\n  out: md5 ")
+    assert "rm -rf out\n" in sentence
+
+
+def test_what_a_renamed_stage_made_is_left_out(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "dvc.yaml").write_text(STAGES.replace("make:", "build:"))
+    assert "0 files of 0 artifacts" in verified()
+    assert "not checked: what the stage make made, which dvc.yaml has no more" in caplog.text
 
 
 def test_what_is_named_and_not_here_is_a_failure(root: Path) -> None:
@@ -75,9 +104,11 @@ def fetch_one(root: Path) -> None:
     ("name", "content", "problem"),
     [
         ("dvc.lock", "{", "not valid YAML"),
-        ("dvc.lock", "[]", "not what DVC writes"),
-        ("dvc.lock", "stages: {other: {}}", "not what DVC writes"),
-        ("dvc.lock", "stages: {make: {outs: [{path: ../out}]}}", "not what DVC writes"),
+        ("dvc.lock", "[]", "has no mapping `stages`; wait until DVC has ended, if it runs, else restore it"),
+        ("dvc.lock", "", "has no mapping `stages`; wait until DVC has ended"),
+        ("dvc.lock", "stages: {make: []}", "the stage make is not what DVC writes"),
+        ("dvc.lock", "stages: {make: {outs: [{path: ../out}]}}", "the stage make is not what DVC writes"),
+        ("dvc.yaml", "stages: []", "has no mapping `stages`; correct it."),
         (".dvc/config", "cache", "not valid settings"),
     ],
 )

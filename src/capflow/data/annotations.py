@@ -13,7 +13,7 @@ from typing import Any, NoReturn, NotRequired, TypedDict, cast
 from capflow.errors import CapflowError
 from capflow.files import read_json, write_json
 from capflow.params import Split
-from capflow.text.clean import one_line
+from capflow.text.clean import shows_nothing
 
 # A file name has to fit into a folder of the download store, with an ending for what is unfinished.
 _NAME_BYTES = 200
@@ -156,8 +156,8 @@ def _check_captions(captions: list[Any], image_ids: Collection[int], origin: Pat
         image_id, caption = annotation.get("image_id"), annotation.get("caption")
         if not _is_whole(image_id) or image_id not in image_ids:
             _fail(origin, record, f"`image_id` is {_short.repr(image_id)}, which no picture of the file has")
-        if not isinstance(caption, str) or not one_line(caption):
-            _fail(origin, record, f"`caption` is {_short.repr(caption)}, not a text")
+        if not isinstance(caption, str) or shows_nothing(caption):
+            _fail(origin, record, f"`caption` is {_short.repr(caption)}, not a text that shows")
 
 
 def _new_id(record: Any, taken: Collection[int], name: str, origin: Path | str) -> int:

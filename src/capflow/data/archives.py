@@ -86,12 +86,14 @@ def _member(name: str) -> zipfile.ZipInfo:
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open a ZIP whose directory is sound and breaks no rule of :mod:`capflow.data.zipcheck`."""
     try:
-        archive = zipfile.ZipFile(path)
+        archive = zipcheck.opened(path)
+    except zipcheck.RefusedError as error:
+        raise CapflowError(
+            f"{path}: refused, because {error}; take the archive from another place."
+        ) from None
     except zipcheck.UNSOUND as error:
         raise CapflowError(f"{path}: not a sound ZIP archive ({error}); fetch or make it again.") from None
     with archive:
-        if reason := zipcheck.refusal(archive):
-            raise CapflowError(f"{path}: refused, because {reason}; take the archive from another place.")
         yield archive
 
 
@@ -107,10 +109,10 @@ def _content(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
 def zip_fault(path: Path) -> str | None:
     """Why a file is no sound ZIP (directory and every checksum); None when it is one."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            if reason := zipcheck.refusal(archive):
-                return f"refused, because {reason}"
+        with zipcheck.opened(path) as archive:
             return next(filter(None, (_damage(archive, name) for name in archive.namelist())), None)
+    except zipcheck.RefusedError as error:
+        return f"refused, because {error}"
     except zipcheck.UNSOUND as error:
         return f"not a sound ZIP archive: {error}"
 

@@ -10,6 +10,14 @@ import unicodedata
 # purpose, and some of them end a line where the others do not.
 _BLANK = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
+# Characters of no width and blanks: a text of nothing else shows nothing.
+_UNSEEN = _BLANK | {"Cf", "Zs"}
+
+
+def shows_nothing(text: str) -> bool:
+    """Whether a text has no character that can be seen: empty, blanks, joiners and the like."""
+    return all(unicodedata.category(letter) in _UNSEEN for letter in text)
+
 
 def one_line(text: str) -> str:
     """The text with each run of blanks, line separators and control characters as one space.

@@ -5,6 +5,7 @@ X. Chen et al., "Microsoft COCO Captions: Data Collection and Evaluation Server"
 
 import hashlib
 import logging
+import os
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
@@ -173,7 +174,7 @@ class CocoSource:
         """
         named, local = self._spec.karpathy, project.root() / self._home / karpathy.FILE
         if named and "://" not in named:
-            return [project.root() / named]
+            return [self._own_file(named)]
         if not named and local.exists():
             return [local]
         mirrors = self._spec.karpathy_mirrors
@@ -191,6 +192,18 @@ class CocoSource:
             f"{local}: Karpathy's split is neither there nor to be had ({' '.join(tried)}); "
             f"put {karpathy.FILE} there, or name one with `karpathy` of the data set."
         )
+
+    def _own_file(self, named: str) -> Path:
+        """A file below the data set's folder: a change of one elsewhere would not be noticed."""
+        path = Path(os.path.normpath(project.root() / named))
+        if not path.is_relative_to(project.root() / self._home):
+            raise CapflowError(
+                f"{path}: `karpathy` of the data set names a file that is not below {self._home}; "
+                "move it there, so that a change of it is noticed."
+            )
+        if not path.is_file():
+            raise CapflowError(f"{path}: there is no such file; correct `karpathy` of the data set.")
+        return path
 
     def _place(self, image: ImageRecord) -> str:
         """Where a picture is below the base address: the last folder of its ``coco_url``, and its name.

@@ -109,17 +109,22 @@ class FolderSource:
                     f"{row.place}: {row.image} and {plain[name]} would have one name in the archive; "
                     "rename one of them."
                 )
-            bare = by_bare_name.get(row.image, [])
-            if not is_file_name(name):
-                raise CapflowError(
-                    f"{row.place}: {name} is too long for the name of a file; move the photograph up."
-                )
-            if name not in self._photographs and len(bare) > 1:
-                raise CapflowError(
-                    f"{row.place}: several photographs are called {row.image}; write its folder, too."
-                )
-            names[row.image] = bare[0] if name not in self._photographs and bare else name
+            names[row.image] = self._found(row, name, by_bare_name.get(row.image, []))
         return names
+
+    def _found(self, row: Row, name: str, called_so: list[str]) -> str:
+        """``name``, or that of the only photograph whose bare name the table gives."""
+        if not is_file_name(name):
+            raise CapflowError(
+                f"{row.place}: {name} is too long for the name of a file; move the photograph up."
+            )
+        if name in self._photographs or not called_so:
+            return name
+        if len(called_so) > 1:
+            raise CapflowError(
+                f"{row.place}: several photographs are called {row.image}; write its folder, too."
+            )
+        return called_so[0]
 
 
 def _flat(path: str) -> str:

@@ -12,7 +12,7 @@ from capflow.errors import CapflowError
 from capflow.files import read_regular
 from capflow.params import Count
 from capflow.sections import Section
-from capflow.text.clean import one_line
+from capflow.text.clean import shows_nothing
 
 
 class PhotoSpec(Section):
@@ -89,6 +89,6 @@ def checked(row: Row) -> Row:
             f"{row.place}: {reprlib.repr(row.image)} is no path below the folder of the pictures; "
             "correct the line."
         )
-    if not one_line(row.caption):
+    if shows_nothing(row.caption):
         raise CapflowError(f"{row.place}: the caption of {row.image} is empty; write one or remove the line.")
     return row
