@@ -13,14 +13,17 @@ from torch import Tensor
 from capflow.data.batches import Batches
 from capflow.errors import CapflowError
 from capflow.models.captioner import Captioner
+from capflow.models.captioning import search_of
 from capflow.models.devices import seed_everything
 from capflow.models.inputs import AugmentedPixels, EncodedPixels, StoredFeatures
 from capflow.params import AugmentParams, TrainParams
 from capflow.text.vocabulary import PAD
-from capflow.training.loop import Split, Trainer, caption_loss
-from tests.tiny import CPU, captioner, captions, pixels, train_params
+from capflow.training.cross_entropy import caption_loss
+from capflow.training.loop import Split, Trainer
+from tests.tiny import CPU, captioner, captions, generate_params, pixels, train_params
 
 CHANNELS = 128
+SEARCH = search_of(generate_params())
 
 
 class Notes:
@@ -36,10 +39,18 @@ class Notes:
         return [values[name] for _, values in self.rows if name in values]
 
 
-def scripted(*scores: float) -> Callable[[], float]:
+Score = Callable[[], dict[str, float]]
+
+
+def scripted(*scores: float) -> Score:
     """A score that goes by the script, whatever the model says."""
     script = iter(scores)
-    return lambda: next(script)
+    return lambda: {"val_CIDEr": next(script)}
+
+
+def flat() -> dict[str, float]:
+    """A score that never moves."""
+    return {"val_CIDEr": 0.5}
 
 
 def features() -> np.ndarray[Any, np.dtype[np.float16]]:
@@ -51,14 +62,14 @@ def features() -> np.ndarray[Any, np.dtype[np.float16]]:
 
 def trainer(
     params: TrainParams,
-    score: Callable[[], float] = lambda: 0.5,
+    score: Score = flat,
     model: Captioner | None = None,
     recorder: Notes | None = None,
 ) -> Trainer:
     """A training on stored features; what is learnt is also what is validated."""
     inputs = StoredFeatures(features(), CPU)
     split = Split(Batches(*captions(), params.batch_size, params.batches, seed=1), inputs)
-    return Trainer(model or captioner(), split, split, score, params, recorder or Notes())
+    return Trainer(model or captioner(), split, split, score, SEARCH, params, recorder or Notes())
 
 
 def state(model: Captioner) -> dict[str, Tensor]:
@@ -72,7 +83,7 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 def test_afterwards_the_model_holds_the_best_epoch() -> None:
     model, seen, script = captioner(), [], scripted(0.1, 0.5, 0.3)
 
-    def score() -> float:
+    def score() -> dict[str, float]:
         seen.append(state(model))
         return script()
 
@@ -107,7 +118,7 @@ def test_clipping_limits_the_norm_of_the_gradient() -> None:
             gradients = [weight.grad for weight in training.model.parameters() if weight.grad is not None]
             found.append(torch.cat([gradient.flatten() for gradient in gradients]).norm().item())
 
-        training.optimizer.register_step_pre_hook(look)
+        training.phase.optimizer.register_step_pre_hook(look)
         training.run()
         return found
 
@@ -130,7 +141,7 @@ def test_the_rate_of_the_schedule_reaches_the_optimiser_and_the_record(
     lr, used, notes = 1e-7, [], Notes()
     whole = train_params().schedule.model_dump() | schedule
     training = trainer(train_params(epochs=3, lr=lr, schedule=whole), recorder=notes)
-    training.optimizer.register_step_pre_hook(
+    training.phase.optimizer.register_step_pre_hook(
         lambda optimizer, *_: used.append(optimizer.param_groups[0]["lr"])
     )
     history = training.run()
@@ -183,9 +194,9 @@ def test_each_epoch_sees_every_caption_once_with_its_picture(batches: str) -> No
             words = [tuple(row[row != PAD].tolist()) for row in tokens]
             epochs[-1] += zip(seen[picture, 0, 0].int().tolist(), words, strict=True)
 
-    def score() -> float:
+    def score() -> dict[str, float]:
         epochs.append([])
-        return 0.5
+        return flat()
 
     score()
     model.decoder.register_forward_pre_hook(look)
@@ -236,7 +247,7 @@ def test_one_seed_gives_one_model_bit_for_bit(name: str) -> None:
         train = AugmentedPixels(pictures, model, CPU, augment, random)
         batches = Batches(*captions(), params.batch_size, "padded", seed)
         val = Split(batches, EncodedPixels(pictures, model, CPU))
-        history = Trainer(model, Split(batches, train), val, lambda: 0.5, params, Notes()).run()
+        history = Trainer(model, Split(batches, train), val, flat, SEARCH, params, Notes()).run()
         return model.state_dict(), history.steps + history.epochs
 
     first, again, other = run(1), run(1), run(2)
