@@ -13,17 +13,14 @@ from torch import Tensor
 from capflow.data.batches import Batches
 from capflow.errors import CapflowError
 from capflow.models.captioner import Captioner
-from capflow.models.captioning import search_of
 from capflow.models.devices import seed_everything
-from capflow.models.inputs import AugmentedPixels, EncodedPixels, StoredFeatures
+from capflow.models.inputs import AugmentedPixels, EncodedPixels
 from capflow.params import AugmentParams, TrainParams
 from capflow.text.vocabulary import PAD
 from capflow.training.cross_entropy import caption_loss
 from capflow.training.loop import Split, Trainer
-from tests.tiny import CPU, captioner, captions, generate_params, pixels, train_params
-
-CHANNELS = 128
-SEARCH = search_of(generate_params())
+from tests.tiny import CPU, captioner, captions, pixels, train_params
+from tests.training.stored import SEARCH, batches, features, inputs
 
 
 class Notes:
@@ -53,13 +50,6 @@ def flat() -> dict[str, float]:
     return {"val_CIDEr": 0.5}
 
 
-def features() -> np.ndarray[Any, np.dtype[np.float16]]:
-    """Features of the five pictures; the first of each picture's numbers is its row."""
-    values = np.random.default_rng(0).normal(size=(5, 1, 1, CHANNELS))
-    values[:, 0, 0, 0] = range(5)
-    return values.astype(np.float16)
-
-
 def trainer(
     params: TrainParams,
     score: Score = flat,
@@ -67,8 +57,7 @@ def trainer(
     recorder: Notes | None = None,
 ) -> Trainer:
     """A training on stored features; what is learnt is also what is validated."""
-    inputs = StoredFeatures(features(), CPU)
-    split = Split(Batches(*captions(), params.batch_size, params.batches, seed=1), inputs)
+    split = Split(batches(params), inputs())
     return Trainer(model or captioner(), split, split, score, SEARCH, params, recorder or Notes())
 
 
@@ -177,8 +166,8 @@ def test_history_and_record_have_a_row_for_each_logged_step_and_each_epoch() -> 
     assert min(notes.named("captions_per_second")) > 0
 
 
-@pytest.mark.parametrize("batches", ["padded", "length"])
-def test_each_epoch_sees_every_caption_once_with_its_picture(batches: str) -> None:
+@pytest.mark.parametrize("order", ["padded", "length"])
+def test_each_epoch_sees_every_caption_once_with_its_picture(order: str) -> None:
     encoded, ids = captions()
     expected = Counter(
         (int(np.flatnonzero(ids == image)[0]), tuple(encoded.padded(np.array([place]))[0].tolist()))
@@ -187,9 +176,9 @@ def test_each_epoch_sees_every_caption_once_with_its_picture(batches: str) -> No
     epochs: list[list[tuple[int, tuple[int, ...]]]] = []
     model = captioner()
 
-    def look(_: torch.nn.Module, inputs: tuple[Tensor, Tensor, Tensor]) -> None:
+    def look(_: torch.nn.Module, given: tuple[Tensor, Tensor, Tensor]) -> None:
         if model.training:
-            seen, picture, tokens = inputs
+            seen, picture, tokens = given
             assert len(seen) == len(set(picture.tolist()))
             words = [tuple(row[row != PAD].tolist()) for row in tokens]
             epochs[-1] += zip(seen[picture, 0, 0].int().tolist(), words, strict=True)
@@ -200,7 +189,7 @@ def test_each_epoch_sees_every_caption_once_with_its_picture(batches: str) -> No
 
     score()
     model.decoder.register_forward_pre_hook(look)
-    trainer(train_params(batches=batches, epochs=2), score, model).run()
+    trainer(train_params(batches=order, epochs=2), score, model).run()
     assert [Counter(epoch) for epoch in epochs] == [expected, expected, Counter()]
     assert epochs[0] != epochs[1]
 
@@ -227,6 +216,77 @@ def test_a_golden_loss_curve() -> None:
     assert [row["val_loss"] for row in history.epochs] == pytest.approx([2.1249, 1.9013], abs=1e-3)
 
 
+def test_self_critical_epochs_begin_with_the_best_one_and_are_counted_on() -> None:
+    model, notes = captioner(), Notes()
+    seen: list[dict[str, Tensor]] = []
+    script = scripted(0.4, 0.3, 0.5, 0.2)
+
+    def score() -> dict[str, float]:
+        seen.append(state(model))
+        return script()
+
+    params = train_params(epochs=2, self_critical={"epochs": 2, "lr": 1e-9, "samples": 3})
+    history = trainer(params, score, model, notes).run()
+    assert all(torch.allclose(seen[0][name], seen[2][name], atol=1e-6) for name in seen[0])
+    assert not same(seen[0], seen[1])
+    assert same(model.state_dict(), seen[2])
+    assert (history.best_epoch, history.best_cider) == (3, 0.5)
+    assert [(row["epoch"], row["step"]) for row in history.epochs] == [(1, 3), (2, 6), (3, 9), (4, 12)]
+    assert list(history.steps[-1]) == ["step", "reward", "lr"]
+    assert [len(notes.named(name)) for name in ("train_loss", "reward", "epoch_reward")] == [6, 6, 2]
+    assert min(notes.named("reward")) >= 0
+
+
+def test_patience_of_self_critical_epochs_begins_with_them() -> None:
+    params = train_params(epochs=2, patience=2, self_critical={"epochs": 5, "lr": 0.001, "samples": 2})
+    history = trainer(params, scripted(0.5, 0.4, 0.3, 0.2, 0.9)).run()
+    assert [row["val_CIDEr"] for row in history.epochs] == [0.5, 0.4, 0.3, 0.2]
+
+
+def test_averaged_weights_are_validated_and_kept_while_others_learn() -> None:
+    model, validated, learnt = captioner(), [], []
+
+    def score() -> dict[str, float]:
+        validated.append(state(model))
+        return {"val_CIDEr": float(len(validated))}
+
+    training = trainer(train_params(epochs=2, ema=0.9), score, model)
+    training.phase.optimizer.register_step_pre_hook(lambda *_: learnt.append(state(model)))
+    training.run()
+    assert same(model.state_dict(), validated[1])
+    assert not same(validated[0], learnt[3])  # with which the second epoch begins
+    kept = {name: learnt[0][name].clone() for name in learnt[0]}
+    after = [*learnt[1:4]]
+    for step, weights in enumerate(after, 1):
+        decay = min(0.9, step / (step + 9))
+        kept = {name: decay * kept[name] + (1 - decay) * weights[name] for name in kept}
+    trained = [name for name in kept if name.startswith("decoder")]
+    assert all(torch.allclose(kept[name], validated[0][name], atol=1e-6) for name in trained)
+
+
+def test_an_encoder_learns_from_its_epoch_on() -> None:
+    model = captioner(encoder={"trainable": True})
+    seen, told = [], Batches(*captions(), 4, "padded", 1)
+    split = Split(told, EncodedPixels(pixels(5), model, CPU))
+
+    def score() -> dict[str, float]:
+        seen.append(state(model))
+        return flat()
+
+    chosen = {"from_epoch": 2, "from_layer": "layers.9", "rate": 0.5}
+    params = train_params(epochs=2, encoder=chosen)
+    before = state(model)
+    Trainer(model, split, split, score, SEARCH, params, Notes()).run()
+    changed = [
+        {name for name in then if name.startswith("encoder") and not torch.equal(then[name], now[name])}
+        for then, now in zip([before, *seen], seen, strict=False)
+    ]
+    assert changed[0] == set()
+    behind = tuple(f"encoder.backbone.layers.{layer}." for layer in (9, 10, 12, 13))
+    assert changed[1]
+    assert all(name.startswith(behind) for name in changed[1])
+
+
 @pytest.fixture
 def _determinism() -> Iterator[None]:
     """What `seed_everything` sets for the whole process is set back."""
@@ -241,13 +301,19 @@ def test_one_seed_gives_one_model_bit_for_bit(name: str) -> None:
         seed_everything(seed)
         decoder = {"name": name, "dropout": 0.3, "batch_norm": True}
         model = captioner(seed, encoder={"trainable": True, "features": "grid"}, decoder=decoder)
-        params, pictures = train_params(precision="auto"), pixels(5)
+        learning = {
+            "ema": 0.9,
+            "accumulate": 2,
+            "scheduled_sampling": 0.5,
+            "self_critical": {"epochs": 1, "lr": 0.001, "samples": 2},
+        }
+        params, pictures = train_params(precision="auto", **learning), pixels(5)
         augment = AugmentParams(crop=28, flip=True)
         random = torch.Generator().manual_seed(seed)
         train = AugmentedPixels(pictures, model, CPU, augment, random)
-        batches = Batches(*captions(), params.batch_size, "padded", seed)
-        val = Split(batches, EncodedPixels(pictures, model, CPU))
-        history = Trainer(model, Split(batches, train), val, flat, SEARCH, params, Notes()).run()
+        told = Batches(*captions(), params.batch_size, "padded", seed)
+        val = Split(told, EncodedPixels(pictures, model, CPU))
+        history = Trainer(model, Split(told, train), val, flat, SEARCH, params, Notes()).run()
         return model.state_dict(), history.steps + history.epochs
 
     first, again, other = run(1), run(1), run(2)
