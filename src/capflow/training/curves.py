@@ -10,7 +10,10 @@ from capflow.training.loop import History
 
 
 def write_curves(folder: Path, history: History) -> None:
-    """Write ``train_steps.csv`` (step, train_loss, lr) and ``train_epochs.csv`` (losses and val CIDEr)."""
+    """Write ``train_steps.csv`` (step, train_loss or reward, lr) and ``train_epochs.csv`` (what each came to).
+
+    A column is empty in the rows that do not have it.
+    """
     for name, rows in (("train_steps", history.steps), ("train_epochs", history.epochs)):
         table = io.StringIO()
         pd.DataFrame(rows).to_csv(table, index=False, lineterminator="\n")
