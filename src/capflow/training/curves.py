@@ -10,9 +10,9 @@ from capflow.training.loop import History
 
 
 def write_curves(folder: Path, history: History) -> None:
-    """Write ``train_steps.csv`` (step, train_loss or reward, lr) and ``train_epochs.csv`` (what each came to).
+    """Write ``train_steps.csv`` (step, train_loss or reward, lr) and ``train_epochs.csv`` (with val scores).
 
-    A column is empty in the rows that do not have it.
+    ``train_loss`` is empty in the rows of self-critical training, and ``reward`` in all others.
     """
     for name, rows in (("train_steps", history.steps), ("train_epochs", history.epochs)):
         table = io.StringIO()
