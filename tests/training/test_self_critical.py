@@ -55,7 +55,7 @@ def test_rewards_are_those_of_pycocoevalcap_with_the_end_as_a_word() -> None:
 
 def test_the_advantage_is_over_the_mean_of_the_others() -> None:
     rewards = np.array([[1.0, 2.0, 6.0], [0.5, 0.5, 0.5]])
-    np.testing.assert_allclose(advantage(rewards), [[1 - 4, 2 - 3.5, 6 - 1.5], [0, 0, 0]])
+    np.testing.assert_allclose(advantage(rewards), np.array([[1 - 4, 2 - 3.5, 6 - 1.5], [0.0, 0.0, 0.0]]))
 
 
 def test_a_caption_ends_once() -> None:
