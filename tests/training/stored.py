@@ -1,14 +1,20 @@
-"""Ten captions of five pictures whose features are stored, for a training."""
+"""Ten captions of five pictures whose features are stored, and trainings on them."""
 
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from capflow.data.batches import Batches
+from capflow.models.captioner import Captioner
 from capflow.models.captioning import search_of
 from capflow.models.inputs import StoredFeatures
 from capflow.params import TrainParams
-from tests.tiny import CPU, captions, generate_params
+from capflow.training.loop import Split, Trainer
+from tests.tiny import CPU, captioner, captions, generate_params
 
 CHANNELS = 128
 SEARCH = search_of(generate_params())
@@ -27,3 +33,49 @@ def inputs() -> StoredFeatures:
 
 def batches(params: TrainParams) -> Batches:
     return Batches(*captions(), params.batch_size, params.batches, seed=1)
+
+
+class Notes:
+    """A recorder that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, dict[str, float]]] = []
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        self.rows.append((step, dict(values)))
+
+    def named(self, name: str) -> list[float]:
+        return [values[name] for _, values in self.rows if name in values]
+
+
+Score = Callable[[], dict[str, float]]
+
+
+def scripted(*scores: float) -> Score:
+    """A score that goes by the script, whatever the model says."""
+    script = iter(scores)
+    return lambda: {"val_CIDEr": next(script)}
+
+
+def flat() -> dict[str, float]:
+    """A score that never moves."""
+    return {"val_CIDEr": 0.5}
+
+
+def trainer(
+    params: TrainParams,
+    score: Score = flat,
+    model: Captioner | None = None,
+    recorder: Notes | None = None,
+) -> Trainer:
+    """A training on stored features; what is learnt is also what is validated."""
+    split = Split(batches(params), inputs())
+    return Trainer(model or captioner(), split, split, score, SEARCH, params, recorder or Notes())
+
+
+def state(model: Captioner) -> dict[str, Tensor]:
+    return copy.deepcopy(model.state_dict())
+
+
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)

@@ -135,12 +135,14 @@ class Trainer:
             if row["val_CIDEr"] > self.history.best_cider:
                 self.history.best_epoch, self.history.best_cider = self.epoch, row["val_CIDEr"]
                 self._best = copy.deepcopy(self.model.state_dict())
-        if isinstance(self.phase.objective, CrossEntropy):  # which rises while rewards do
+        # While rewards rise, the validation loss rises, too, and says nothing about the rate.
+        if isinstance(self.phase.objective, CrossEntropy):
             self.phase.schedule.epoch_ended(row["val_loss"])
         self.history.epochs.append({"epoch": self.epoch, "step": self.step, **row})
         self.recorder.log({"epoch": self.epoch, "captions_per_second": speed} | _epoch_names(row), self.step)
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items())
-        logger.info("epoch %d: %s, %.0f captions/s", self.epoch, figures, speed)
+        total = self.params.epochs + self.params.self_critical.epochs
+        logger.info("epoch %d/%d: %s, %.0f captions/s", self.epoch, total, figures, speed)
 
     def _learn(self) -> float:
         self.model.encoder.thaw(
@@ -148,7 +150,8 @@ class Trainer:
         )
         self.model.train()
         figures: list[Tensor] = []
-        bar = tqdm(self._steps(), f"epoch {self.epoch}", disable=None, leave=False)
+        steps = -(-len(self.train.batches) // self.params.accumulate)
+        bar = tqdm(self._steps(), f"epoch {self.epoch}", steps, disable=None, leave=False)
         for batches in bar:
             lr = self.phase.lr
             figures.append(self.phase.update(batches))
@@ -157,6 +160,7 @@ class Trainer:
                 values = {self.phase.objective.shows: self._finite(figures[-1]), "lr": lr}
                 self.history.steps.append({"step": self.step, **values})
                 self.recorder.log(values, self.step)
+                bar.set_postfix(values, refresh=False)
         return self._finite(torch.stack(figures).mean(0))
 
     def _steps(self) -> Iterator[list[Batch]]:
