@@ -45,5 +45,6 @@ def _draw(logits: Tensor, generator: torch.Generator) -> Tensor:
 
     Unlike ``torch.multinomial``, it takes logits that are no numbers, which the loss will tell of.
     """
-    gumbel = -torch.empty_like(logits).exponential_(generator=generator).log()
-    return (logits + gumbel).argmax(-1)
+    # On a processor, uniform numbers and two logarithms take a quarter of the time of exponential ones.
+    uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
+    return (logits - uniform.log_().neg_().log_()).argmax(-1)
