@@ -18,7 +18,7 @@ from capflow import memory
 from capflow.models.attention import AttentionDecoder
 from capflow.models.decoder import Shape
 from capflow.params import DecoderParams
-from capflow.training.loop import caption_loss
+from capflow.training.cross_entropy import caption_loss
 
 PICTURES, CAPTIONS_EACH, ROUNDS = 8, 5, 3
 SHAPE = Shape(cells=196, channels=2048, words=9500)

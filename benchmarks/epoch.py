@@ -37,7 +37,7 @@ from capflow.models.lstm import LSTMDecoder
 from capflow.params import DecoderParams, EncoderParams
 from capflow.text.tokenise import Tokeniser
 from capflow.text.vocabulary import Vocabulary
-from capflow.training.loop import caption_loss
+from capflow.training.cross_entropy import caption_loss
 
 PICTURES, EACH, BATCH, EPOCHS = 6000, 5, 200, 5
 EMBEDDING, HIDDEN = 256, 100

@@ -25,7 +25,7 @@ from capflow.models.inputs import ResidentFeatures
 from capflow.models.lstm import LSTMDecoder
 from capflow.params import DecoderParams, EncoderParams
 from capflow.text.vocabulary import END, START
-from capflow.training.loop import caption_loss
+from capflow.training.cross_entropy import caption_loss
 
 # Multiplications and additions of one picture of 224 x 224 pixels, from torchvision's documentation.
 OPERATIONS = {"resnet50": 2 * 4.09e9, "resnet101": 2 * 7.80e9}

@@ -24,7 +24,7 @@ from capflow.models.devices import autocast
 from capflow.models.inputs import StoredFeatures
 from capflow.models.lstm import LSTMDecoder
 from capflow.text.vocabulary import Vocabulary
-from capflow.training.loop import caption_loss
+from capflow.training.cross_entropy import caption_loss
 
 TIMES, ROUNDS = (1, 2, 4), 2
 CPU, CHANNELS = torch.device("cpu"), 512

@@ -17,7 +17,7 @@ from capflow.models.captioner import DECODERS
 from capflow.models.decoder import Shape
 from capflow.params import Params, load_params
 from capflow.tracking import RunRecorder
-from capflow.training.loop import caption_loss
+from capflow.training.cross_entropy import caption_loss
 
 STEPS, SINGLY, ROUNDS = 5000, 25, 2
 CHANNELS, WORDS, LENGTH = 512, 100, 12

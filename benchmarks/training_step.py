@@ -16,7 +16,7 @@ from capflow.models.decoder import Shape
 from capflow.models.devices import autocast
 from capflow.models.lstm import LSTMDecoder
 from capflow.params import DecoderParams
-from capflow.training.loop import caption_loss
+from capflow.training.cross_entropy import caption_loss
 
 WORDS, CAPTIONS, LENGTH, CHANNELS, ROUNDS = 9500, 256, 14, 2048, 8
 PARAMS = DecoderParams(

@@ -8,6 +8,7 @@ from capflow import project, tracking
 from capflow.data import tensors
 from capflow.files import folder_digest, write_json
 from capflow.models.captioner import Captioner, CaptionerConfig, save_captioner
+from capflow.models.captioning import sampling_of
 from capflow.models.devices import best_device, seed_everything
 from capflow.models.weights import load_encoder
 from capflow.params import Params, load_params
@@ -67,7 +68,8 @@ def build_trainer(
     score = CaptionScore.of(model, val_pictures, references, vocabulary, params.generate)
     train = Split(open_batches("train", params), seen)
     val = Split(open_batches("val", params), val_pictures[1])
-    return Trainer(model, train, val, score, params.train, recorder)
+    drawn = sampling_of(params.generate.greedy())
+    return Trainer(model, train, val, score, drawn, params.train, recorder)
 
 
 if __name__ == "__main__":

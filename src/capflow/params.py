@@ -98,7 +98,7 @@ class DecoderParams(Section):
 class ScheduleParams(Section):
     """How the learning rate moves: see :mod:`capflow.training.schedule`."""
 
-    name: Literal["constant", "step", "cosine", "plateau"]
+    name: Literal["constant", "step", "cosine", "noam", "plateau"]
     warmup: Share
     every: Count
     factor: Annotated[float, Field(gt=0, lt=1)]
@@ -112,22 +112,46 @@ class AugmentParams(Section):
     flip: bool
 
 
+class EncoderLearningParams(Section):
+    """How an encoder that is ``trainable`` learns: from an epoch on, from a layer on.
+
+    ``rate`` is its learning rate as a share of the decoder's.
+    """
+
+    from_epoch: Count
+    from_layer: Annotated[str, Field(min_length=1)]
+    rate: Rate
+
+
+class SelfCriticalParams(Section):
+    """Epochs of :mod:`capflow.training.self_critical`, with ``samples`` captions of each picture."""
+
+    epochs: Annotated[int, Field(ge=0, lt=2**53)]
+    lr: Rate
+    samples: Annotated[int, Field(ge=2, le=64)]
+
+
 class TrainParams(Section):
     """How the model learns."""
 
     epochs: Count
     batch_size: Count
     batches: Literal["padded", "length"]
+    accumulate: Count
     optimizer: Literal["adam", "adamw"]
     lr: Rate
     weight_decay: Annotated[float, Field(ge=0, le=1)]
     clip: Annotated[float, Field(ge=0)]
+    ema: Share
     label_smoothing: Share
+    scheduled_sampling: Annotated[float, Field(ge=0, le=1)]
     precision: Literal["auto", "fp32", "bf16"]
     patience: Annotated[int, Field(ge=0)]
     log_every: Count
     schedule: ScheduleParams
     augment: AugmentParams
+    encoder: EncoderLearningParams
+    self_critical: SelfCriticalParams
 
 
 class GenerateParams(Section):
@@ -156,7 +180,7 @@ class GenerateParams(Section):
     def greedy(self) -> "GenerateParams":
         """The likeliest word each time; only the greatest length is kept of the search."""
         plain = {"method": "beam", "beam": 1, "groups": 1, "min_length": 0, "no_repeat": 0}
-        return self.model_copy(update=plain)
+        return self.model_copy(update=plain | {"temperature": 1.0, "top_k": 0, "top_p": 1.0})
 
     @model_validator(mode="after")
     def _beams_and_lengths_fit(self) -> "GenerateParams":

@@ -75,3 +75,23 @@ def test_the_order_is_a_function_of_seed_and_epoch(order: Order) -> None:
     assert epoch(1, 1) == epoch(1, 1)
     assert epoch(1, 1) != epoch(1, 2)
     assert epoch(1, 1) != epoch(2, 1)
+
+
+@given(cases())
+def test_references_are_all_captions_by_picture(
+    case: tuple[EncodedCaptions, np.ndarray[tuple[int], np.dtype[np.int64]], int],
+) -> None:
+    captions, ids, size = case
+    wanted = sorted(
+        (int(np.flatnonzero(ids == image)[0]), place, int(captions.lengths[place]))
+        for place, image in enumerate(captions.images)
+        if image in ids
+    )
+    if not wanted:
+        return
+    words, lengths, rows = Batches(captions, ids, size, "padded", seed=1).references()
+    assert words.tolist() == [
+        token for _, place, length in wanted for token in [4 + place] * (length - 2) + [END]
+    ]
+    assert lengths.tolist() == [length - 1 for *_, length in wanted]
+    assert rows.tolist() == [row for row, *_ in wanted]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from capflow.models.decoder import Decoder, State
 from capflow.models.transformer import TransformerDecoder
-from capflow.training.loop import caption_loss
+from capflow.training.cross_entropy import caption_loss
 from tests.decoders import (
     ATTENTIVE,
     BESIDE,

@@ -69,6 +69,37 @@ def test_a_trainable_encoder_learns_in_training_mode() -> None:
     assert all(parameter.grad is not None for parameter in encoder.parameters())
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "frozen"),
+    [
+        ("small", "all", 0),
+        ("small", "layers.6", 6),  # two convolutions, each with the two weights of its norm
+        ("resnet18", "layer4", 45),
+    ],
+)
+def test_it_learns_from_a_layer_on_and_its_norms_with_it(name: str, first: str, frozen: int) -> None:
+    encoder = Encoder(params(name, trainable=True))
+    encoder.thaw(first, wanted=True)
+    encoder.train()
+    weights = list(encoder.parameters())
+    assert [weight.requires_grad for weight in weights] == [False] * frozen + [True] * (len(weights) - frozen)
+    assert encoder.learning(first) == weights[frozen:]
+    norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert all(norm.training == norm.weight.requires_grad for norm in norms)
+    encoder.thaw(first, wanted=False)
+    assert not any(weight.requires_grad for weight in weights)
+    assert not any(module.training for module in encoder.train().modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"), [("small", "layers.0, layers.1, layers.3"), ("resnet18", "conv1, bn1, layer1,")]
+)
+def test_a_layer_that_is_not_there_is_named_with_those_that_are(name: str, layers: str) -> None:
+    with pytest.raises(CapflowError, match=rf"`train.encoder.from_layer` is 'layer9'.* {name} are {layers}"):
+        Encoder(params(name, trainable=True)).learning("layer9")
+    assert Encoder(params(name)).learning("layer9") == []
+
+
 @pytest.mark.parametrize(("name", "hint"), [("resnet5O", "resnet50"), ("fasterrcnn_resnet50_fpn", "")])
 def test_an_unknown_name_is_an_error_with_a_hint(name: str, hint: str) -> None:
     with pytest.raises(CapflowError, match=rf"`encoder.name` is '{name}'.*{hint}"):

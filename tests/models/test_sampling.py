@@ -127,3 +127,11 @@ def test_a_loss_of_drawn_captions_has_a_gradient() -> None:
     told = model.words(model(pictures, torch.tensor([0, 0, 1, 1]), whole).hidden)
     told.log_softmax(-1).gather(1, whole[:, 1:].flatten()[:, None]).mean().backward()  # type: ignore[no-untyped-call]
     assert all(weight.grad is not None for weight in model.vocabulary.parameters())
+
+
+def test_numbers_that_are_none_are_left_to_the_loss() -> None:
+    model = any_decoder("lstm").eval()
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    drawn, _ = sample(model, example()[0], SAMPLING, 2, chance(0))
+    assert not torch.isin(drawn, torch.tensor([0, START, UNK])).any()

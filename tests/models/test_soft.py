@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from benchmarks.attention import Tutorial
 from capflow.models.attention import AttentionDecoder
 from capflow.models.updown import UpDownDecoder
-from capflow.training.loop import caption_loss
+from capflow.training.cross_entropy import caption_loss
 from tests.decoders import PICTURE, SHAPE, decoder, example
 
 

@@ -1,8 +1,7 @@
 """The training loop, on ten captions of five pictures."""
 
-import copy
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,67 +11,20 @@ from torch import Tensor
 
 from capflow.data.batches import Batches
 from capflow.errors import CapflowError
-from capflow.models.captioner import Captioner
 from capflow.models.devices import seed_everything
-from capflow.models.inputs import AugmentedPixels, EncodedPixels, StoredFeatures
-from capflow.params import AugmentParams, TrainParams
+from capflow.models.inputs import AugmentedPixels, EncodedPixels
+from capflow.params import AugmentParams
 from capflow.text.vocabulary import PAD
-from capflow.training.loop import Split, Trainer, caption_loss
+from capflow.training.cross_entropy import caption_loss
+from capflow.training.loop import Split, Trainer
 from tests.tiny import CPU, captioner, captions, pixels, train_params
-
-CHANNELS = 128
-
-
-class Notes:
-    """A recorder that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[int, dict[str, float]]] = []
-
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        self.rows.append((step, dict(values)))
-
-    def named(self, name: str) -> list[float]:
-        return [values[name] for _, values in self.rows if name in values]
-
-
-def scripted(*scores: float) -> Callable[[], float]:
-    """A score that goes by the script, whatever the model says."""
-    script = iter(scores)
-    return lambda: next(script)
-
-
-def features() -> np.ndarray[Any, np.dtype[np.float16]]:
-    """Features of the five pictures; the first of each picture's numbers is its row."""
-    values = np.random.default_rng(0).normal(size=(5, 1, 1, CHANNELS))
-    values[:, 0, 0, 0] = range(5)
-    return values.astype(np.float16)
-
-
-def trainer(
-    params: TrainParams,
-    score: Callable[[], float] = lambda: 0.5,
-    model: Captioner | None = None,
-    recorder: Notes | None = None,
-) -> Trainer:
-    """A training on stored features; what is learnt is also what is validated."""
-    inputs = StoredFeatures(features(), CPU)
-    split = Split(Batches(*captions(), params.batch_size, params.batches, seed=1), inputs)
-    return Trainer(model or captioner(), split, split, score, params, recorder or Notes())
-
-
-def state(model: Captioner) -> dict[str, Tensor]:
-    return copy.deepcopy(model.state_dict())
-
-
-def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    return all(torch.equal(one[name], other[name]) for name in one)
+from tests.training.stored import SAMPLING, Notes, features, flat, same, scripted, state, trainer
 
 
 def test_afterwards_the_model_holds_the_best_epoch() -> None:
     model, seen, script = captioner(), [], scripted(0.1, 0.5, 0.3)
 
-    def score() -> float:
+    def score() -> dict[str, float]:
         seen.append(state(model))
         return script()
 
@@ -107,7 +59,7 @@ def test_clipping_limits_the_norm_of_the_gradient() -> None:
             gradients = [weight.grad for weight in training.model.parameters() if weight.grad is not None]
             found.append(torch.cat([gradient.flatten() for gradient in gradients]).norm().item())
 
-        training.optimizer.register_step_pre_hook(look)
+        training.phase.optimizer.register_step_pre_hook(look)
         training.run()
         return found
 
@@ -130,7 +82,7 @@ def test_the_rate_of_the_schedule_reaches_the_optimiser_and_the_record(
     lr, used, notes = 1e-7, [], Notes()
     whole = train_params().schedule.model_dump() | schedule
     training = trainer(train_params(epochs=3, lr=lr, schedule=whole), recorder=notes)
-    training.optimizer.register_step_pre_hook(
+    training.phase.optimizer.register_step_pre_hook(
         lambda optimizer, *_: used.append(optimizer.param_groups[0]["lr"])
     )
     history = training.run()
@@ -166,8 +118,8 @@ def test_history_and_record_have_a_row_for_each_logged_step_and_each_epoch() -> 
     assert min(notes.named("captions_per_second")) > 0
 
 
-@pytest.mark.parametrize("batches", ["padded", "length"])
-def test_each_epoch_sees_every_caption_once_with_its_picture(batches: str) -> None:
+@pytest.mark.parametrize("order", ["padded", "length"])
+def test_each_epoch_sees_every_caption_once_with_its_picture(order: str) -> None:
     encoded, ids = captions()
     expected = Counter(
         (int(np.flatnonzero(ids == image)[0]), tuple(encoded.padded(np.array([place]))[0].tolist()))
@@ -176,20 +128,20 @@ def test_each_epoch_sees_every_caption_once_with_its_picture(batches: str) -> No
     epochs: list[list[tuple[int, tuple[int, ...]]]] = []
     model = captioner()
 
-    def look(_: torch.nn.Module, inputs: tuple[Tensor, Tensor, Tensor]) -> None:
+    def look(_: torch.nn.Module, given: tuple[Tensor, Tensor, Tensor]) -> None:
         if model.training:
-            seen, picture, tokens = inputs
+            seen, picture, tokens = given
             assert len(seen) == len(set(picture.tolist()))
             words = [tuple(row[row != PAD].tolist()) for row in tokens]
             epochs[-1] += zip(seen[picture, 0, 0].int().tolist(), words, strict=True)
 
-    def score() -> float:
+    def score() -> dict[str, float]:
         epochs.append([])
-        return 0.5
+        return flat()
 
     score()
     model.decoder.register_forward_pre_hook(look)
-    trainer(train_params(batches=batches, epochs=2), score, model).run()
+    trainer(train_params(batches=order, epochs=2), score, model).run()
     assert [Counter(epoch) for epoch in epochs] == [expected, expected, Counter()]
     assert epochs[0] != epochs[1]
 
@@ -230,13 +182,19 @@ def test_one_seed_gives_one_model_bit_for_bit(name: str) -> None:
         seed_everything(seed)
         decoder = {"name": name, "dropout": 0.3, "batch_norm": True}
         model = captioner(seed, encoder={"trainable": True, "features": "grid"}, decoder=decoder)
-        params, pictures = train_params(precision="auto"), pixels(5)
+        learning = {
+            "ema": 0.9,
+            "accumulate": 2,
+            "scheduled_sampling": 0.5,
+            "self_critical": {"epochs": 1, "lr": 0.001, "samples": 2},
+        }
+        params, pictures = train_params(precision="auto", **learning), pixels(5)
         augment = AugmentParams(crop=28, flip=True)
         random = torch.Generator().manual_seed(seed)
         train = AugmentedPixels(pictures, model, CPU, augment, random)
-        batches = Batches(*captions(), params.batch_size, "padded", seed)
-        val = Split(batches, EncodedPixels(pictures, model, CPU))
-        history = Trainer(model, Split(batches, train), val, lambda: 0.5, params, Notes()).run()
+        told = Batches(*captions(), params.batch_size, "padded", seed)
+        val = Split(told, EncodedPixels(pictures, model, CPU))
+        history = Trainer(model, Split(told, train), val, flat, SAMPLING, params, Notes()).run()
         return model.state_dict(), history.steps + history.epochs
 
     first, again, other = run(1), run(1), run(2)

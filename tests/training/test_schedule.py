@@ -30,6 +30,18 @@ def test_cosine_falls_from_one_to_zero() -> None:
     assert rates == sorted(rates, reverse=True)
 
 
+def test_noam_is_the_formula_of_vaswani_et_al() -> None:
+    width, warmup = 512, 6
+    peak = (width * warmup) ** -0.5
+    rates = [peak * schedule("noam", warmup=0.1).factor(step) for step in range(60)]
+    assert rates == pytest.approx([width**-0.5 * min(n**-0.5, n * warmup**-1.5) for n in range(1, 61)])
+
+
+def test_progress_is_from_0_to_1() -> None:
+    progress = [schedule("constant").progress(step) for step in (0, 59, 61)]
+    assert progress == [0, 1, 1]
+
+
 def test_plateau_falls_after_more_flat_epochs_than_are_forgiven() -> None:
     plateau = schedule("plateau")
     rates = []

@@ -23,10 +23,10 @@ def test_it_is_the_cider_of_greedy_captions_of_the_model_as_it_is() -> None:
     references = {image: [f"{caption} .", "A red ball on the table"] for image, caption in said.items()}
     # Pictures without a row are not validated on.
     cider = CaptionScore.of(model, (IDS, inputs), references | {999: ["a box"]}, VOCABULARY, wide)
-    best = cider()
+    best = cider()["val_CIDEr"]
     assert best == pytest.approx(CiderScorer(references)(said))
     assert best > 1
     with torch.no_grad():
         for weight in model.decoder.parameters():
             weight.neg_()
-    assert cider() < best / 2
+    assert cider()["val_CIDEr"] < best / 2

@@ -66,6 +66,17 @@ class Batches:
         """How many captions an epoch sees, each once."""
         return len(self._usable)
 
+    def references(self) -> tuple[Indices, Indices, Indices]:
+        """All captions, picture by picture.
+
+        Returns:
+            int64 [T], words and end tokens of one caption after the other; int64 [M], the length of each
+            caption; int64 [M], the row of its picture, ascending.
+        """
+        order = self._usable[np.argsort(self._rows[self._usable], kind="stable")]
+        words, lengths = self._captions.said(order)
+        return words, lengths, self._rows[order]
+
     def __len__(self) -> int:
         """How many batches an epoch has."""
         return len(self._plan(0))

@@ -98,6 +98,17 @@ class EncodedCaptions:
         matrix[real] = self.tokens[(starts[:, None] + column)[real]]
         return matrix
 
+    def said(self, chosen: Ids) -> tuple[Ids, Ids]:
+        """What captions say, without the start: int64 [T], one after the other, and int64 [B], how long.
+
+        Args:
+            chosen: int64 [B], which captions.
+        """
+        lengths = self.lengths[chosen] - 1
+        first = self.offsets[chosen] + 1 - (np.cumsum(lengths) - lengths)
+        words = self.tokens[np.repeat(first, lengths) + np.arange(lengths.sum())]
+        return words.astype(np.int64), lengths
+
     def save(self, folder: Path) -> None:
         """Write ``tokens.npy``, ``offsets.npy`` and ``images.npy``."""
         for name in ("tokens", "offsets", "images"):

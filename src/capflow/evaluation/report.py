@@ -55,7 +55,7 @@ class Report:
         scores: fractions by pycocoevalcap's names, and ``truth`` and ``truth_unseen`` for scenes.
         absent: why a score is not there, by its name.
         parameters: the content of params.yaml.
-        steps: rows of ``train_steps.csv``: step, train_loss, lr.
+        steps: rows of ``train_steps.csv``: step, train_loss, lr; what a row does not have is NaN.
         epochs: rows of ``train_epochs.csv``: epoch, step, train_loss, val_loss, val_CIDEr.
         gallery: the pictures to show, by what they were chosen for.
         sayings: what the captions are like.

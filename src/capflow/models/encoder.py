@@ -54,8 +54,37 @@ class Encoder(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> "Encoder":
-        """A frozen encoder stays in evaluation mode: its batch norms must not learn either."""
-        return super().train(mode and self.trainable)
+        """What is frozen stays in evaluation mode: its batch norms must not learn either."""
+        super().train(mode and any(weight.requires_grad for weight in self.parameters()))
+        for module in self.modules():
+            own = list(module.parameters(recurse=False))
+            if own and not any(weight.requires_grad for weight in own):
+                module.training = False
+        return self
+
+    def learning(self, first: str) -> list[nn.Parameter]:
+        """The weights that may learn: none where it is not trainable, else those of a layer and all behind.
+
+        Args:
+            first: the layer, as the network names it (``layer4``); ``all``: from the first one on.
+
+        Raises:
+            CapflowError: there is no layer of that name with weights.
+        """
+        named = list(self.backbone.named_parameters()) if self.trainable else []
+        places = [place for place, (name, _) in enumerate(named) if name.startswith(f"{first}.")]
+        if named and first != "all" and not places:
+            raise CapflowError(
+                f"params.yaml: `train.encoder.from_layer` is {first!r}, but the layers of {self.name} are "
+                f"{', '.join(_layers([name for name, _ in named]))}; choose one of them, or all."
+            )
+        return [weight for _, weight in named[min(places, default=0) :]]
+
+    def thaw(self, first: str, *, wanted: bool) -> None:
+        """Let the weights of :meth:`learning` learn if ``wanted``, and no others."""
+        self.requires_grad_(requires_grad=False)
+        for weight in self.learning(first):
+            weight.requires_grad_(wanted)
 
     @torch.no_grad()
     def cells(self, side: int) -> int:
@@ -152,6 +181,15 @@ class SmallNet(nn.Module):
         whole = grid.amax((2, 3))[:, :, None]
         parts = nn.functional.max_pool2d(grid, kernel_size=4, stride=2).flatten(2)
         return torch.cat([whole, parts], 2)[..., None]
+
+
+def _layers(weights: list[str]) -> list[str]:
+    """The layers on top of a network, or those of its only one, by the names of weights."""
+    for depth in (1, 2):
+        names = list(dict.fromkeys(".".join(name.split(".")[:depth]) for name in weights))
+        if len(names) > 1:
+            break
+    return names
 
 
 def _headless(name: str) -> tuple[nn.Module, int]:

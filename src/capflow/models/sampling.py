@@ -76,6 +76,8 @@ def _draw(log_p: Tensor, chance: Tensor, sampling: Sampling) -> Tensor:
     reach = p.cumsum(-1)
     # A number below 1 times the whole is below the whole in float32, too: some word is always reached.
     place = torch.searchsorted(reach, chance[:, None] * reach[:, -1:], right=True)
+    # Where numbers are none, the end of the row is passed; the loss will tell of them.
+    place.clamp_(max=p.shape[1] - 1)
     return (place if words is None else words.gather(1, place))[:, 0]
 
 

@@ -10,7 +10,10 @@ from capflow.training.loop import History
 
 
 def write_curves(folder: Path, history: History) -> None:
-    """Write ``train_steps.csv`` (step, train_loss, lr) and ``train_epochs.csv`` (losses and val CIDEr)."""
+    """Write ``train_steps.csv`` (step, train_loss or reward, lr) and ``train_epochs.csv`` (with val scores).
+
+    ``train_loss`` is empty in the rows of self-critical training, and ``reward`` in all others.
+    """
     for name, rows in (("train_steps", history.steps), ("train_epochs", history.epochs)):
         table = io.StringIO()
         pd.DataFrame(rows).to_csv(table, index=False, lineterminator="\n")

@@ -1,8 +1,10 @@
 """The learning rate of each step.
 
-``constant``, ``step`` and ``cosine`` are functions of the step alone; ``plateau`` also looks at the
-validation loss, and does what the tutorials did by hand: lower the rate when the loss is flat.
-All of them may start with a linear warm-up over a share of all steps.
+``constant``, ``step``, ``cosine`` and ``noam`` are functions of the step alone; ``plateau`` also looks at
+the validation loss, and does what the tutorials did by hand: lower the rate when the loss is flat.
+All of them may start with a linear warm-up over a share of all steps. ``noam`` falls with the square root
+of the step afterwards (Vaswani et al.: Attention Is All You Need, NeurIPS 2017); after a warm-up of w
+steps their rate, with width d, has its peak at (d w)^-0.5.
 """
 
 import math
@@ -23,6 +25,11 @@ class Schedule:
         self._best = math.inf
         self._flat_epochs = 0
 
+    def progress(self, step: int) -> float:
+        """How much of the run step ``step``, counted from 0, has behind it: 0 at first, 1 in the end."""
+        # Epochs may differ by a batch, so that a run may be a few steps longer than foreseen.
+        return min(1.0, step / max(1, self._total - 1))
+
     def factor(self, step: int) -> float:
         """The factor of step ``step``, counted from 0."""
         if step < self._warmup:
@@ -36,6 +43,8 @@ class Schedule:
                 # Epochs may differ by a batch, so that a run may be a few steps longer than foreseen.
                 progress = min(1.0, (step - self._warmup) / max(1, self._total - self._warmup))
                 return 0.5 * (1 + math.cos(math.pi * progress))
+            case "noam":
+                return math.sqrt(max(1, self._warmup) / (step + 1))
             case "plateau":
                 return float(self._params.factor**self._reductions)
 

@@ -1,7 +1,11 @@
-"""The score that decides which epoch is best: CIDEr of generated captions."""
+"""What decides which epoch is best: CIDEr of generated captions."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import torch
 
 from capflow.evaluation.scores import CiderScorer
 from capflow.models.captioner import Captioner
@@ -9,6 +13,11 @@ from capflow.models.captioning import write_captions
 from capflow.models.inputs import Inputs
 from capflow.params import GenerateParams
 from capflow.text.vocabulary import Vocabulary
+from capflow.training.symptoms import bad_endings, symptom
+
+logger = logging.getLogger(__name__)
+# Pictures that tell whether the encoder sees any difference.
+_SOME = 32
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,17 @@ class CaptionScore:
         cider = CiderScorer({image: references[image] for image in ids})
         return cls(model, ids, inputs, vocabulary, params.greedy(), cider)
 
-    def __call__(self) -> float:
-        """CIDEr of the model as it is now; it must be in evaluation mode."""
-        decoder = self.model.decoder
-        return self.cider(write_captions(decoder, self.ids, self.inputs, self.vocabulary, self.params))
+    def __call__(self) -> dict[str, float]:
+        """``val_CIDEr``, and ``val_bad_endings``, the share of captions that break off.
+
+        It is of the model as it is now, which must be in evaluation mode. Captions that are all the same
+        or of one length are a warning.
+        """
+        said = write_captions(self.model.decoder, self.ids, self.inputs, self.vocabulary, self.params)
+        if found := symptom(said.values(), self._some_features(), self.params.max_length):
+            logger.warning(found)
+        return {"val_CIDEr": self.cider(said), "val_bad_endings": bad_endings(said.values())}
+
+    @torch.inference_mode()
+    def _some_features(self) -> torch.Tensor:
+        return self.inputs(np.arange(min(len(self.ids), _SOME)))

@@ -1,0 +1,121 @@
+"""Self-critical training: captions that the model draws, rewarded with their CIDEr-D.
+
+Rennie, Marcheret, Mroueh, Ross, Goel: Self-critical Sequence Training for Image Captioning (CVPR 2017).
+With K captions s_1 .. s_K of a picture, drawn from the model, and their rewards r, the gradient is that of
+
+    - sum over k of (r_k - b_k) log p(s_k | picture),    b_k = 1 / (K - 1) * sum over j != k of r_j
+
+where the baseline is what the other captions of the picture got (Luo: A Better Variant of Self-Critical
+Sequence Training, 2020). As there, the sum is divided by the number of words drawn, and the end counts as a
+word: in what is drawn, in the references, and in the number of pictures that have an n-gram. Otherwise
+captions come to end with "with a".
+
+Captions are drawn without dropout and without a gradient; one pass over all of them gives log p.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from capflow.data.batches import Batch, Batches
+from capflow.evaluation.cider import CiderD
+from capflow.evaluation.ngrams import Captions
+from capflow.models.captioner import Captioner
+from capflow.models.devices import autocast
+from capflow.models.inputs import Inputs
+from capflow.models.sampling import Sampling, sample
+from capflow.params import TrainParams
+from capflow.text.vocabulary import PAD
+from capflow.training.objective import Learnt, observing
+
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Rewards:
+    """CIDEr-D of captions as arrays of word ids; document frequencies are those of the references."""
+
+    def __init__(self, batches: Batches) -> None:
+        """Index the captions of a split as references."""
+        words, lengths, rows = batches.references()
+        self._rows, images = np.unique(rows, return_inverse=True)
+        self._cider = CiderD(Captions(words, lengths, images.astype(np.int64)))
+
+    def __call__(self, rows: Ids, captions: Ids) -> Floats:
+        """The reward of each caption, float64 [P, K], from 0 to 10.
+
+        Args:
+            rows: int64 [P], the rows of the pictures.
+            captions: int64 [P, K, T], words and, if there is one, the end token; then padding.
+        """
+        images = np.repeat(np.searchsorted(self._rows, rows), captions.shape[1])
+        real = captions != PAD
+        scores = self._cider(Captions(captions[real], real.sum(2).ravel(), images))
+        return scores.reshape(len(rows), -1)
+
+
+def advantage(rewards: Floats) -> Floats:
+    """How much better each of K captions of a picture is than the mean of the others, float64 [P, K]."""
+    count = rewards.shape[1]
+    better: Floats = (rewards - rewards.mean(1, keepdims=True)) * count / (count - 1)
+    return better
+
+
+def end_once(said: Tensor, end: int) -> Tensor:
+    """Captions with padding behind their first end, int64 [..., T]."""
+    ends = said == end
+    return said.masked_fill((ends.int().cumsum(-1) - ends.int()) > 0, PAD)
+
+
+class SelfCritical:
+    """The objective; it shows the mean reward."""
+
+    shows = "reward"
+
+    def __init__(
+        self, model: Captioner, inputs: Inputs, rewards: Rewards, sampling: Sampling, params: TrainParams
+    ) -> None:
+        """Draw captions of pictures as ``inputs`` shows them, in the way of ``sampling``."""
+        self._model, self._inputs, self._rewards = model, inputs, rewards
+        self._sampling, self._params = sampling, params
+        self._device = next(model.parameters()).device
+        self._random = torch.Generator().manual_seed(torch.initial_seed())
+
+    def weight(self, batch: Batch, /) -> int:
+        """The pictures, each of which has as many captions drawn."""
+        return len(batch.rows)
+
+    def __call__(self, batch: Batch, _progress: float, /) -> Learnt:
+        """Draw captions of a batch's pictures, and see which are better than others."""
+        with self._autocast():
+            features = self._inputs(batch.rows)
+        captions = self._draw(features.detach())
+        entropy = self._entropy(features, captions)
+        # The device computes the line above while the processor computes this.
+        rewards = self._rewards(batch.rows, captions.cpu().numpy())
+        better = torch.from_numpy(advantage(rewards)).to(entropy)
+        words = (captions != PAD).sum(-1)
+        weights = better.flatten().repeat_interleave(words.flatten(), output_size=len(entropy))
+        return Learnt((weights * entropy).mean(), torch.tensor(rewards.mean()).to(entropy))
+
+    def _draw(self, features: Tensor) -> Tensor:
+        decoder, count = self._model.decoder, self._params.self_critical.samples
+        with observing(decoder), self._autocast():
+            said, _ = sample(decoder, features, self._sampling, count, self._random)
+        # Behind the greatest length there is always an end: a caption that was cut has none of its own.
+        return end_once(said[..., :-1], self._sampling.end)
+
+    def _entropy(self, features: Tensor, captions: Tensor) -> Tensor:
+        """- log p of each word of captions, int64 [P, K, T], one after the other."""
+        decoder, rows = self._model.decoder, captions.flatten(0, 1)
+        picture = torch.arange(len(captions), device=rows.device).repeat_interleave(captions.shape[1])
+        tokens = torch.cat([rows.new_full((len(rows), 1), self._sampling.start), rows], 1)
+        with self._autocast():
+            logits = decoder.words(decoder(features, picture, tokens).hidden).float()
+        barred = torch.tensor(self._sampling.barred, device=logits.device)
+        logits = logits.index_fill(1, barred, -torch.inf)
+        return torch.nn.functional.cross_entropy(logits, rows[rows != PAD], reduction="none")
+
+    def _autocast(self) -> torch.autocast:
+        return autocast(self._device, self._params.precision)

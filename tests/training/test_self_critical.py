@@ -1,0 +1,107 @@
+"""Rewards, the sign of the gradient, and whether captions become better."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pycocoevalcap.cider.cider import Cider
+
+from capflow.data.batches import Batch
+from capflow.models.captioner import Captioner
+from capflow.models.decoder import Told
+from capflow.text.vocabulary import END, PAD, START
+from capflow.training.phase import Phase
+from capflow.training.self_critical import Rewards, SelfCritical, advantage, end_once
+from tests.tiny import VOCABULARY, captioner, captions, train_params
+from tests.training.stored import SAMPLING, batches, features, inputs
+
+ROWS = np.array([0, 2, 4])
+
+
+def ids(*texts: str) -> list[int]:
+    words = {word: number for number, word in enumerate(VOCABULARY.words)}
+    return [words[word] for text in texts for word in text.split()]
+
+
+def padded(texts: list[list[str]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Captions by picture, as word ids."""
+    rows = [[ids(text) for text in picture] for picture in texts]
+    length = max(len(row) for picture in rows for row in picture)
+    return np.array([[row + [PAD] * (length - len(row)) for row in picture] for picture in rows])
+
+
+def test_rewards_are_those_of_pycocoevalcap_with_the_end_as_a_word() -> None:
+    said = [
+        ["a blue box <end>", "a red box on the", "<end>"],
+        ["a red ball <end>", "the ball on the table <end>", "a a a a"],
+        ["the box <end>", "a red box <end>", "table <end>"],
+    ]
+    encoded, image_ids = captions()
+    truths: dict[int, list[str]] = {}
+    for place, image in enumerate(encoded.images):
+        row = int(np.searchsorted(image_ids, image))
+        words = [VOCABULARY.words[number] for number in encoded.padded(np.array([place]))[0] if number]
+        truths.setdefault(row, []).append(" ".join(words[1:]))
+    found = Rewards(batches(train_params()))(ROWS, padded(said))
+    for column in range(3):
+        # All pictures are scored, as those that have an n-gram are counted among all.
+        hypotheses = {row: [truths[row][0]] for row in truths}
+        hypotheses |= {int(row): [said[place][column]] for place, row in enumerate(ROWS)}
+        _, expected = Cider().compute_score(dict(sorted(truths.items())), dict(sorted(hypotheses.items())))
+        np.testing.assert_allclose(found[:, column], np.array(expected)[ROWS], rtol=0, atol=1e-12)
+    assert found[0, 0] > found[0, 1] > 0
+
+
+def test_the_advantage_is_over_the_mean_of_the_others() -> None:
+    rewards = np.array([[1.0, 2.0, 6.0], [0.5, 0.5, 0.5]])
+    np.testing.assert_allclose(advantage(rewards), np.array([[1 - 4, 2 - 3.5, 6 - 1.5], [0.0, 0.0, 0.0]]))
+
+
+def test_a_caption_ends_once() -> None:
+    said = torch.tensor([[[5, END, END], [5, 6, 7], [END, END, END]]])
+    assert end_once(said, END).tolist() == [[[5, END, PAD], [5, 6, 7], [END, PAD, PAD]]]
+
+
+def log_p(model: Captioner, caption: list[int], row: int) -> float:
+    """Of a caption of a picture, with what may not be said barred."""
+    seen = torch.from_numpy(features()[row]).float()
+    with torch.no_grad():
+        told: Told = model.decoder(seen, torch.tensor([0]), torch.tensor([[START, *caption]]))
+        logits = model.decoder.words(told.hidden)
+        logits[:, list(SAMPLING.barred)] = -torch.inf
+        return float(logits.log_softmax(-1)[range(len(caption)), caption].sum())
+
+
+@pytest.mark.parametrize("name", ["lstm", "attention", "updown", "transformer"])
+def test_what_is_better_than_the_others_becomes_likelier(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = torch.tensor([[ids("a blue box <end>"), ids("on on on on")]])
+    padded = torch.nn.functional.pad(drawn, (0, 1), value=END)
+    monkeypatch.setattr("capflow.training.self_critical.sample", lambda *_: (padded, None))
+    model = captioner(decoder={"name": name, "embedding": 16})
+    model.train()
+    params = train_params(self_critical={"epochs": 1, "lr": 0.001, "samples": 2}, optimizer="adamw")
+    objective = SelfCritical(model, inputs(), Rewards(batches(params)), SAMPLING, params)
+    phase = Phase(model, objective, params, 0.001, 1, 1)
+    before = [log_p(model, caption, 0) for caption in drawn[0].tolist()]
+    loss, reward = phase.update([Batch(np.array([0]), torch.tensor([0]), torch.tensor([[START, END]]))])
+    after = [log_p(model, caption, 0) for caption in drawn[0].tolist()]
+    rewards = objective._rewards(np.array([0]), drawn.numpy())[0]
+    assert reward == pytest.approx(rewards.mean())
+    assert rewards[0] > rewards[1]
+    better = rewards[0] - rewards[1]
+    assert loss == pytest.approx(better * (before[1] - before[0]) / 8, rel=1e-4)
+    assert after[0] > before[0]
+    assert after[1] < before[1]
+
+
+@pytest.mark.parametrize("name", ["lstm", "attention", "updown", "transformer"])
+def test_rewards_rise(name: str) -> None:
+    model = captioner(decoder={"name": name, "embedding": 16})
+    model.train()
+    params = train_params(self_critical={"epochs": 1, "lr": 0.01, "samples": 8}, batch_size=10)
+    objective = SelfCritical(model, inputs(), Rewards(batches(params)), SAMPLING, params)
+    phase = Phase(model, objective, params, 0.03, 1, 100)
+    batch = next(batches(params).epoch(1))
+    rewards = [phase.update([batch])[1].item() for _ in range(40)]
+    assert np.mean(rewards[-5:]) > np.mean(rewards[:5]) + 0.3

@@ -1,0 +1,52 @@
+"""What training warns of."""
+
+import logging
+
+import pytest
+import torch
+
+from capflow.models.inputs import EncodedPixels
+from capflow.training.symptoms import bad_endings, symptom
+from capflow.training.validation import CaptionScore
+from tests.tiny import CPU, VOCABULARY, captioner, generate_params, pixels
+
+SEEN = torch.randn(4, 2, 8, generator=torch.Generator().manual_seed(0))
+BLIND = torch.ones(4, 2, 1) * torch.arange(8)
+
+
+@pytest.mark.parametrize(
+    ("captions", "features", "named"),
+    [
+        (["a dog", "a dog"], SEEN, "the same caption ('a dog'); the decoder does not look at the picture"),
+        (["a dog", "a dog"], BLIND, "the same caption ('a dog'); the encoder sees no difference"),
+        (["", ""], torch.zeros(4, 2, 8), "the same caption (''); the encoder sees no difference"),
+        (["a dog", "a cat"], SEEN, "all validation captions have 2 words"),
+        (["a dog runs", "a cat sits"], SEEN, "cut at generate.max_length (3 words)"),
+    ],
+)
+def test_captions_that_are_too_much_alike_are_named_with_a_cause(
+    captions: list[str], features: torch.Tensor, named: str
+) -> None:
+    assert named in symptom(captions, features, max_length=3)
+
+
+@pytest.mark.parametrize("captions", [["a dog", "a big dog"], ["a dog"]])
+def test_other_captions_are_not(captions: list[str]) -> None:
+    assert symptom(captions, BLIND, max_length=2) == ""
+
+
+def test_captions_that_break_off() -> None:
+    assert bad_endings(["a man with a", "a man on", "a man", "", "banana"]) == pytest.approx(0.4)
+
+
+def test_validation_warns(caplog: pytest.LogCaptureFixture) -> None:
+    model = captioner()
+    ids = [1, 2, 3]
+    references = {image: ["a red ball"] for image in ids}
+    score = CaptionScore.of(
+        model, (ids, EncodedPixels(pixels(3), model, CPU)), references, VOCABULARY, generate_params()
+    )
+    with caplog.at_level(logging.WARNING), torch.no_grad():
+        model.decoder.vocabulary.weight.zero_()  # type: ignore[union-attr, operator]
+        assert set(score()) == {"val_CIDEr", "val_bad_endings"}
+    assert "every validation picture gets the same caption" in caplog.text
