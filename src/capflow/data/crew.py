@@ -64,10 +64,17 @@ def entry_of(request: Request, manifest: Manifest) -> Entry:
 
 
 class Crew:
-    """Workers that share the connections, the progress bar and the list of failures."""
+    """Workers that share the connections, the progress bar and the list of failures.
+
+    Attributes:
+        failures: what could not be had.
+        kept: what could not be asked for, but came before and is whole.
+        interrupted: whether somebody wanted all of it to end.
+    """
 
     def __init__(self, manifest: Manifest, bar: "tqdm[NoReturn]", total: int) -> None:
         self.failures: list[Failure] = []
+        self.kept: list[Failure] = []
         self.interrupted = False
         self._manifest, self._bar, self._total = manifest, bar, total
         self._done = 0
@@ -135,7 +142,7 @@ class Crew:
             if patience.left and await self._pause(patience.pause()):
                 return
         server.given_up = server.given_up + 1 if isinstance(error, PassingError) else 0
-        self._fail(request, str(error), "missing" if isinstance(error, AbsentError) else "failed")
+        await self._give_up(request, error)
 
     def _server_of(self, request: Request) -> "_Server":
         return self._servers[request.url.partition("://")[2].partition("/")[0]]
@@ -179,10 +186,23 @@ class Crew:
         with suppress(OSError):  # the next entry that is noted says it
             self._manifest.flush()
 
-    def _fail(self, request: Request, reason: str, state: State) -> None:
-        self.failures.append(Failure(request, reason, absent=state == "missing"))
+    async def _give_up(self, request: Request, error: TransferError) -> None:
+        failure = Failure(request, str(error), absent=isinstance(error, AbsentError))
+        known = self._manifest.get(request.target)
+        if known and isinstance(error, PassingError) and await asyncio.to_thread(_is_kept, request, known):
+            self.kept.append(failure)  # its entry stays, so that the next run asks whether it has changed
+            return
+        self.failures.append(failure)
+        state: State = "missing" if failure.absent else "failed"
         entry = entry_of(request, self._manifest)
-        self._manifest.note([entry._replace(state=state, reason=reason)])
+        self._manifest.note([entry._replace(state=state, reason=failure.reason)])
+
+
+def _is_kept(request: Request, known: Entry) -> bool:
+    """Whether the file that came from this address before is in its place, as it came."""
+    if known.state != "done" or known.url != request.url or not request.target.exists():
+        return False
+    return digest(request.target) == known.sha256 and not request.fault(request.target)
 
 
 class _Server:

@@ -38,7 +38,8 @@ def fetch(requests: Sequence[Request], title: str) -> list[Failure]:
         title: what to call it on the progress bar, which is shown on a terminal only.
 
     Returns:
-        What could not be had, in the order of ``requests``.
+        What could not be had, in the order of ``requests``. A file of another edition is used, with a
+        warning, where its server does not answer.
 
     Raises:
         CapflowError: the store cannot be written, or hardly any file may be open.
@@ -58,6 +59,14 @@ def fetch(requests: Sequence[Request], title: str) -> list[Failure]:
         raise CapflowError(
             f"{project.downloads()}: cannot be used ({error}); {remedy}, then run again."
         ) from None
+    if crew.kept:
+        first, others = crew.kept[0], len(crew.kept) - 1
+        logger.warning(
+            "%s%s: %s; what it sent before is used",
+            first.request.url,
+            f" and {others:,} others" if others else "",
+            first.reason,
+        )
     if crew.interrupted:
         raise KeyboardInterrupt
     order = {request.url: place for place, request in enumerate(wanted)}

@@ -5,6 +5,7 @@ X. Chen et al., "Microsoft COCO Captions: Data Collection and Evaluation Server"
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
@@ -30,9 +31,10 @@ logger = logging.getLogger(__name__)
 
 # An address has to end in the plain name of a file, which it gets in the store.
 PathOrAddress = Annotated[str, Field(pattern=r"^([^:]+|https?://[^\s?#]+/\w[\w.-]*)$")]
-# The key of `info` in which annotations say which file they were read from. A picture that came with
-# another one is asked for again, because a mirror may have become another data set.
-_EDITION = "sha256"
+# The key of `info` in which annotations give, for each folder of pictures, the SHA-256 of the file that
+# names these. A picture that came with another one is asked for again, because a mirror may have become
+# another data set. By folder, so that a picture has the same edition in every split it is dealt to.
+_EDITIONS = "editions"
 
 
 class CocoSplit(Section):
@@ -85,6 +87,9 @@ class CocoSource:
             paths = self._karpathy_files()
             known = [self._official("train"), self._official("val")]
             splits = karpathy.resplit(known, karpathy.read(paths), paths[0])
+            editions = {**known[0].info[_EDITIONS], **known[1].info[_EDITIONS]}
+            for part in splits.values():
+                part.info[_EDITIONS] = editions
         return {split: self._spec.choose(part) for split, part in splits.items()}
 
     def pack(self, split: Split, annotations: Annotations, target: Path) -> list[Missing]:
@@ -115,18 +120,18 @@ class CocoSource:
         return (official["train"].zip, official["val"].zip) if pictures == karpathy.COUNTS[split] else ()
 
     def _pack_singly(self, split: Split, annotations: Annotations, target: Path) -> list[Missing]:
-        edition = annotations.info.get(_EDITION, "")
-        requests = {image["file_name"]: self._request(image, edition) for image in annotations.images}
+        editions = annotations.info.get(_EDITIONS, {})
+        requests = {image["file_name"]: self._request(image, editions) for image in annotations.images}
         return singly.pack(target, requests, split)
 
-    def _request(self, image: ImageRecord, edition: str) -> Request:
+    def _request(self, image: ImageRecord, editions: Mapping[str, str]) -> Request:
         place = self._place(image)
         return Request(
             f"{self._remote.base}/{quote(place)}",
             self._remote.store / place,
             arrival_fault,
             cap=singly.CAP,
-            edition=edition,
+            edition=editions.get(place.partition("/")[0], ""),
             hosts=self._remote.hosts,
         )
 
@@ -149,7 +154,7 @@ class CocoSource:
                 f"{origin}: has {len(part.images):,} pictures instead of {known:,}; "
                 "correct `base` or `splits` of the data set, or name the server as a `mirror`."
             )
-        part.info[_EDITION] = hashlib.sha256(content).hexdigest()
+        part.info[_EDITIONS] = {folder: hashlib.sha256(content).hexdigest()}
         for image in part.images:
             image.setdefault("coco_url", f"{self._spec.base}/{folder}/{image['file_name']}")
         return part
