@@ -8,7 +8,7 @@ the store.
 import asyncio
 import errno
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from capflow import project
 from capflow.data.crew import Crew, Failure, entry_of
-from capflow.data.manifest import Manifest, read, rot
+from capflow.data.manifest import Entry, Manifest, read, rot
 from capflow.data.request import Request
 from capflow.errors import CapflowError
 from capflow.files import digest
@@ -83,20 +83,33 @@ def obtain(request: Request, title: str) -> Failure | None:
     if request.target.exists():
         folder = project.downloads()
         recorded = read(folder).get(request.target.relative_to(folder).as_posix())
-        if fault := rot(recorded, digest(request.target)):
-            discard({request.target: fault})
+        if _rotten(request.target, recorded):
+            discard([request.target], _rotten)
             failures = fetch([request], title)
     return failures[0] if failures else None
 
 
-def discard(faults: Mapping[Path, str]) -> None:
-    """Remove files from the store, and record what was wrong with each."""
+def discard(suspects: Iterable[Path], judge: Callable[[Path, Entry | None], str | None]) -> None:
+    """Remove what is wrong from the store, and record what is wrong with it.
+
+    Args:
+        suspects: files that were found to be wrong while others may have used the store.
+        judge: says what is wrong with a file that has this entry. It is asked once the store is ours
+            alone, since another process may have found the same and fetched the file again.
+    """
     with _alone(), Manifest(project.downloads()) as manifest:
-        for path, fault in faults.items():
+        for path in suspects:
+            entry = manifest.get(path)
+            if (fault := judge(path, entry)) is None:
+                continue
             logger.warning("%s: removed: %s", path, fault)
             path.unlink(missing_ok=True)
-            if entry := manifest.get(path):
+            if entry:
                 manifest.note([entry._replace(state="failed", size=0, sha256="", reason=fault)])
+
+
+def _rotten(path: Path, recorded: Entry | None) -> str | None:
+    return rot(recorded, digest(path)) if path.exists() else None
 
 
 @contextmanager
