@@ -24,6 +24,10 @@ from capflow.files import digest
 
 logger = logging.getLogger(__name__)
 
+_CROWDED, _FOLDER = "allow more open files (`ulimit -n`)", "move the folder that is in a file's place away"
+# What to do about errors of the system that neither room nor permissions help against.
+_REMEDIES = {errno.EMFILE: _CROWDED, errno.ENFILE: _CROWDED, errno.EISDIR: _FOLDER, errno.ENOTEMPTY: _FOLDER}
+
 
 def fetch(requests: Sequence[Request], title: str) -> list[Failure]:
     """Fetch what is not there yet.
@@ -54,8 +58,7 @@ def fetch(requests: Sequence[Request], title: str) -> list[Failure]:
                 crew = Crew(manifest, bar, len(wanted))
                 asyncio.run(crew.fetch(wanted))
     except OSError as error:
-        crowded = error.errno in {errno.EMFILE, errno.ENFILE}
-        remedy = "allow more open files (`ulimit -n`)" if crowded else "make room or correct the permissions"
+        remedy = _REMEDIES.get(error.errno or 0, "make room or correct the permissions")
         raise CapflowError(
             f"{project.downloads()}: cannot be used ({error}); {remedy}, then run again."
         ) from None

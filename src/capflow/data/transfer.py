@@ -68,7 +68,7 @@ class Courier:
         begin: Callable[[Request, int, str], None],
     ) -> None:
         self._session, self._bar, self._begin = session, bar, begin
-        self._proxies = getproxies()
+        self._proxies = {scheme: _with_scheme(proxy) for scheme, proxy in getproxies().items()}
 
     async def bring(self, request: Request, known: Entry | None) -> str | None:
         """Complete the part of a file.
@@ -121,7 +121,11 @@ class Courier:
         """The proxy that the environment names; aiohttp would ask for it in a thread, for each request."""
         parts = urlsplit(url)
         proxy = self._proxies.get(parts.scheme)
-        return None if proxy is None or proxy_bypass(parts.netloc) else proxy
+        if proxy is None or proxy_bypass(parts.netloc):
+            return None
+        if not _is_proxy(proxy):  # it may hold a password, so it is not said
+            raise RefusedError(f"{parts.scheme}_proxy of the environment is no address of an HTTP proxy")
+        return proxy
 
     async def _receive(self, response: aiohttp.ClientResponse, request: Request, answer: Answer) -> str:
         limit = request.size or request.cap
@@ -153,6 +157,19 @@ class Courier:
         return "" if answer.start else sha256.hexdigest()
 
 
+def _with_scheme(proxy: str) -> str:
+    """``localhost:3128`` is an HTTP proxy, as it is for urllib and curl."""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_proxy(proxy: str) -> bool:
+    try:
+        parts = urlsplit(proxy)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _target(url: str, location: str, request: Request) -> str:
     try:
         target = urljoin(url, location)
@@ -173,6 +190,8 @@ def _judged_failure(error: Exception) -> TransferError:
         return RefusedError(f"it and this machine do not agree on TLS ({_one_line(cause)})")
     if isinstance(error, aiohttp.InvalidURL):
         return RefusedError("it is no address")
+    if isinstance(error, aiohttp.ClientResponseError):  # its status is of aiohttp's making
+        return PassingError(f"a malformed answer ({error.message.partition(':')[0].strip()})")
     return PassingError(_one_line(error) or "no answer in time")
 
 
