@@ -12,7 +12,7 @@ from capflow.data import annotations, download, manifest
 from capflow.data.dataset import open_source
 from capflow.data.download import fetch, obtain
 from capflow.data.headers import cut_fault, picture_fault
-from capflow.data.sources import Source, singly
+from capflow.data.sources import Source
 from capflow.errors import CapflowError
 from capflow.files import digest, read_json
 from capflow.params import DataParams
@@ -186,7 +186,7 @@ def test_row_24_a_picture_that_another_process_has_mended_stays(
     assert coco.pack("val", val, Path("before.zip")) == []
     path, asked = stored(NAMES[0]), len(mirror.asked)
     flip(path, UNSEEN)
-    discard, others = singly.discard, [None]
+    discard, others = download.discard, [None]
 
     def late(*suspects: Any) -> None:
         if others:
@@ -194,7 +194,7 @@ def test_row_24_a_picture_that_another_process_has_mended_stays(
             assert coco.pack("val", val, Path("other.zip")) == []
         discard(*suspects)
 
-    monkeypatch.setattr(singly, "discard", late)
+    monkeypatch.setattr("capflow.data.sources.singly.discard", late)
     assert coco.pack("val", val, Path("after.zip")) == []
     assert mirror.paths()[asked:] == [f"/val2014/{NAMES[0]}"]
     assert path.read_bytes() == WHOLE

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 # To one server: enough for fifty times the speed of one connection, without more than one processor
 # can serve. Several servers have twice as many together.
 CONNECTIONS = 56
+# With so many it begins.
+_FIRST = 16
 ATTEMPTS = 5
 # The longest pause between two attempts, and what is left to files on their way at an interruption;
 # in seconds.
@@ -152,6 +154,7 @@ class Crew:
             if self._stop.is_set():
                 raise PassingError("interrupted")
             sha256 = await self._courier.bring(request, self._manifest.get(request.target))
+            server.widen()
         entry = entry_of(request, self._manifest)
         if sha256 is not None:
             await self._installer.install(request, entry._replace(sha256=sha256))
@@ -206,10 +209,22 @@ def _is_kept(request: Request, known: Entry) -> bool:
 
 
 class _Server:
-    """Whom the files come from: how many it sends at a time, and how many in a row it has not sent."""
+    """Whom the files come from: how many it sends at a time, and how many in a row it has not sent.
+
+    It is asked for few at first, and for one more with each that has come. A simple server lets few
+    connections wait; a system that finds no room tries again only after one second, then three.
+    """
 
     def __init__(self, connections: int) -> None:
-        self.slots, self.given_up = asyncio.Semaphore(connections), 0
+        first = min(_FIRST, connections)
+        self.slots, self.given_up = asyncio.Semaphore(first), 0
+        self._more = connections - first
+
+    def widen(self) -> None:
+        """A file has come."""
+        if self._more:
+            self._more -= 1
+            self.slots.release()
 
 
 class _Patience:
