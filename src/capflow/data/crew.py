@@ -8,9 +8,9 @@ import resource
 import signal
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from tqdm import tqdm
 
@@ -97,15 +97,19 @@ class Crew:
             self._courier = Courier(connections, self._bar, self._begin)
             queue = iter(requests)
             # Twice as many as a server serves: while one file is checked and synced, another comes.
-            workers = [asyncio.create_task(self._work(queue)) for _ in range(min(2 * limit, len(requests)))]
-            installing = asyncio.create_task(self._installer.work())
-            with _interruptions(lambda: self._interrupt(workers)):
-                await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
-                for worker in workers:
-                    worker.cancel()  # of use only where one has failed
-                outcomes = await asyncio.gather(*workers, return_exceptions=True)
-                self._installer.close()
-                await installing
+            await self._employ([self._work(queue) for _ in range(min(2 * limit, len(requests)))])
+
+    async def _employ(self, work: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Let workers work beside the installer, until all have ended or one has failed."""
+        workers = [asyncio.create_task(worker) for worker in work]
+        installing = asyncio.create_task(self._installer.work())
+        with _interruptions(lambda: self._interrupt(workers)):
+            await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in workers:
+                worker.cancel()  # of use only where one has failed
+            outcomes = await asyncio.gather(*workers, return_exceptions=True)
+            self._installer.close()
+            await installing
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome

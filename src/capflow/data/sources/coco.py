@@ -136,7 +136,7 @@ class CocoSource:
         )
 
     def _official(self, split: Split) -> Annotations:
-        file, folder = self._spec.splits[split].annotations, self._spec.splits[split].folder
+        file = self._spec.splits[split].annotations
         found = self._find(file)
         if found is None and split == "test" and self._spec.mirror:
             logger.warning("%s/%s: not there; the test split is empty", self._remote.base, file.path)
@@ -146,7 +146,11 @@ class CocoSource:
                 f"{self._remote.base}: has no {file.path}, neither in an archive nor alone; "
                 "correct `mirror` or `base` of the data set."
             )
-        content, origin = found
+        return self._described(split, *found)
+
+    def _described(self, split: Split, content: bytes, origin: str) -> Annotations:
+        """A split from its JSON, with the folder and the edition of its pictures."""
+        folder = self._spec.splits[split].folder
         part = coco_json.parse(parse_json(content, origin), origin)
         known = self._spec.splits[split].images
         if not self._spec.mirror and len(part.images) != known:
