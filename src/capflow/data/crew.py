@@ -4,18 +4,16 @@ import asyncio
 import logging
 import os
 import random
-import resource
-import signal
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn
 
 from tqdm import tqdm
 
 from capflow.data.install import Installer
 from capflow.data.manifest import Entry, Manifest, State
+from capflow.data.process import affordable, interruptions
 from capflow.data.request import (
     AbsentError,
     PassingError,
@@ -25,7 +23,6 @@ from capflow.data.request import (
     WrongFileError,
 )
 from capflow.data.transfer import Courier, session
-from capflow.errors import CapflowError
 from capflow.files import digest
 
 logger = logging.getLogger(__name__)
@@ -43,9 +40,6 @@ _PAUSE, _GRACE = 30.0, 5.0
 _PROGRESS = 1 << 20
 # So many requests to one server in a row given up for the network: it is down, the rest need not try.
 _OUTAGE = CONNECTIONS
-# Files that a process has open besides, and those that a connection needs: a socket and a part, for
-# each of two servers.
-_OTHERS, _NEEDED = 32, 4
 
 
 class Failure(NamedTuple):
@@ -88,7 +82,7 @@ class Crew:
             CapflowError: hardly any file may be open.
             OSError: the store cannot be written; nothing goes on behind the caller's back then.
         """
-        limit = _affordable()
+        limit = affordable(CONNECTIONS)
         for folder in {request.target.parent for request in requests}:
             folder.mkdir(parents=True, exist_ok=True)
         self._stop, self._installer = asyncio.Event(), Installer(self._manifest)
@@ -103,7 +97,7 @@ class Crew:
         """Let workers work beside the installer, until all have ended or one has failed."""
         workers = [asyncio.create_task(worker) for worker in work]
         installing = asyncio.create_task(self._installer.work())
-        with _interruptions(lambda: self._interrupt(workers)):
+        with interruptions(lambda: self._interrupt(workers)):
             await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
             for worker in workers:
                 worker.cancel()  # of use only where one has failed
@@ -252,30 +246,3 @@ class _Patience:
         """Seconds until the next attempt: twice as many each time, jittered, or what the server asks for."""
         longest = 0.5 * 2 ** (ATTEMPTS - 1 - self.left)
         return min(_PAUSE, max(self._asked, random.uniform(longest / 2, longest)))
-
-
-def _affordable() -> int:
-    """The connections to a server that the limit of open files leaves room for."""
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most == resource.RLIM_INFINITY:
-        return CONNECTIONS
-    if (connections := (most - _OTHERS) // _NEEDED) < 1:
-        raise CapflowError(
-            f"at most {most} files may be open, which is too few for downloads; "
-            "allow more, for instance with `ulimit -n 256`, then run again."
-        )
-    return min(CONNECTIONS, connections)
-
-
-@contextmanager
-def _interruptions(handle: Callable[[], None]) -> Iterator[None]:
-    """Call ``handle`` at each SIGINT; only the main thread can have them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
