@@ -62,18 +62,19 @@ def fetch(requests: Sequence[Request], title: str) -> list[Failure]:
         raise CapflowError(
             f"{project.downloads()}: cannot be used ({error}); {remedy}, then run again."
         ) from None
-    if crew.kept:
-        first, others = crew.kept[0], len(crew.kept) - 1
-        logger.warning(
-            "%s%s: %s; what it sent before is used",
-            first.request.url,
-            f" and {others:,} others" if others else "",
-            first.reason,
-        )
+    _warn(crew.kept)
     if crew.interrupted:
         raise KeyboardInterrupt
     order = {request.url: place for place, request in enumerate(wanted)}
     return sorted(crew.failures, key=lambda failure: order[failure.request.url])
+
+
+def _warn(kept: Sequence[Failure]) -> None:
+    """Say on one line which files were used though nobody could ask whether they have changed."""
+    if not kept:
+        return
+    others = f" and {len(kept) - 1:,} others" if kept[1:] else ""
+    logger.warning("%s%s: %s; what it sent before is used", kept[0].request.url, others, kept[0].reason)
 
 
 def obtain(request: Request, title: str) -> Failure | None:
