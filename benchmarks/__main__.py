@@ -5,6 +5,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.inputs import data
 from benchmarks.page import write_table
 from benchmarks.report import machine
 
@@ -15,14 +16,16 @@ HEAD = "| row | work | result | goal | |\n|---|---|---|---|---|\n"
 def main() -> None:
     """Run them and write the table."""
     rows: list[str] = []
+    where = machine()
     for path in sorted(FOLDER.glob("[a-z]*.py")):
         if "def main()" in path.read_text() and path.stem != "gpu":
             print(f"== {path.stem}", flush=True)
             rows += run(f"benchmarks.{path.stem}")
     rows.sort(key=lambda line: int(line.split("|")[1]))
     moment = datetime.now(UTC).date().isoformat()
-    table = f"`make bench`, {moment}, {machine()}:\n\n{HEAD}{''.join(rows)}"
-    write_table("table", table)
+    write_table("table", f"`make bench`, {moment}, {where}, {data()}:\n\n{HEAD}{''.join(rows)}")
+    if any(line.startswith("| 0 |") for line in rows):
+        sys.exit("some benchmarks did not run; the table says which")
 
 
 def run(module: str) -> list[str]:
@@ -37,6 +40,7 @@ def run(module: str) -> list[str]:
                 rows.append(line)
     if process.returncode:
         rows.append(f"| 0 | {module} | did not run | | **missed** |\n")
+        print(rows[-1], end="", flush=True)
     return rows
 
 

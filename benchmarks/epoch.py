@@ -29,15 +29,15 @@ from capflow.data.batches import Batches
 from capflow.data.captions import EncodedCaptions, TokenisedCaptions
 from capflow.data.pictures import decode
 from capflow.data.resize import resize
-from capflow.models.decoder import Shape
+from capflow.models.captioner import Captioner, CaptionerConfig
 from capflow.models.devices import autocast
 from capflow.models.encoder import Encoder
 from capflow.models.inputs import StoredFeatures
-from capflow.models.lstm import LSTMDecoder
-from capflow.params import DecoderParams, EncoderParams
+from capflow.params import DecoderParams, EncoderParams, TensorParams, load_params
 from capflow.text.tokenise import Tokeniser
 from capflow.text.vocabulary import Vocabulary
-from capflow.training.cross_entropy import caption_loss
+from capflow.training.cross_entropy import CrossEntropy
+from capflow.training.phase import Phase
 
 PICTURES, EACH, BATCH, EPOCHS = 6000, 5, 200, 5
 EMBEDDING, HIDDEN = 256, 100
@@ -57,7 +57,8 @@ def main() -> None:
         ratio, whole = peer / ours, EPOCHS * peer / (prepared + EPOCHS * ours)
         print(f"{name}, {origin}: tutorials {peer:.0f} s an epoch; ", end="")
         print(f"Capflow {ours:.1f} s, after {prepared:.0f} s once")
-        row(1, f"an epoch, {work}", f"{ratio:.0f}x", ">= 100x (ResNet-50)", met=ratio >= 100)
+        goal = ">= 100x" if name == "resnet50" else "listed"
+        row(1, f"an epoch, {work}", f"{ratio:.0f}x", goal, met=ratio >= 100 or goal == "listed")
         row(1, f"5 epochs and all preparation, {work}", f"{whole:.0f}x", ">= 40x", met=whole >= 40)
 
 
@@ -141,15 +142,16 @@ def epoch(name: str, captions: EncodedCaptions, vocabulary: Vocabulary) -> float
     channels = 2048 if name == "resnet50" else 512
     stored = np.random.default_rng(0).random((PICTURES, 1, 1, channels), np.float32).astype(np.float16)
     inputs, batches = StoredFeatures(stored, CPU), Batches(captions, np.arange(PICTURES), BATCH, "padded", 1)
-    decoder = LSTMDecoder(decoder_params(), Shape(1, channels, len(vocabulary)))
-    optimizer = torch.optim.Adam(decoder.parameters(), 1e-3, fused=True)
+    encoder = EncoderParams(name=name, weights="none", trainable=False, features="pooled", mirrored=False)
+    square = TensorParams(size=224, fit="crop")
+    config = CaptionerConfig(
+        encoder=encoder, decoder=decoder_params(), tensors=square, crop=0, words=len(vocabulary)
+    )
+    model, params = Captioner(config), load_params().train
+    phase = Phase(model, CrossEntropy(model, inputs, params), params, params.lr, 1, len(batches))
     start = time.perf_counter()
     for batch in batches.epoch(1):
-        with autocast(CPU):
-            loss = caption_loss(decoder, inputs(batch.rows), batch.picture, batch.tokens)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        phase.update([batch])
     return time.perf_counter() - start
 
 

@@ -19,6 +19,11 @@ _SOME = 250
 _SCENES = 5000
 
 
+def data() -> str:
+    """What the benchmarks read, in words."""
+    return "real photographs and captions" if os.environ.get("CAPFLOW_BENCH_DATA") else "generated data"
+
+
 def photographs() -> tuple[list[bytes], str]:
     """Up to 250 JPEGs, and where they come from."""
     folder = os.environ.get("CAPFLOW_BENCH_DATA")

@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 Work = Callable[[], object]
 
@@ -32,7 +33,9 @@ def row(number: int, work: str, result: str, goal: str, *, met: bool) -> None:
 
 def machine() -> str:
     """What was measured on, in words."""
-    with open("/proc/cpuinfo", encoding="utf-8") as stream:  # noqa: PTH123
-        models = [line.partition(":")[2].strip() for line in stream if line.startswith("model name")]
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "numpy", "pillow"))
-    return f"{os.cpu_count()} cores of {models[0]}, Python {platform.python_version()}, {packages}"
+    model = models[0] if models else platform.machine()
+    return f"{os.cpu_count()} cores of {model}, Python {platform.python_version()}, {packages}"

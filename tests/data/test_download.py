@@ -49,6 +49,13 @@ def test_takes_up_files_that_are_not_recorded(server: Server) -> None:
     assert len(server.asked) == 1
 
 
+def test_status_says_where_all_are(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    fetch([request(f"{server.url}/{number}.none") for number in range(12)], "none")
+    status()
+    said = "and 2 more; all are in manifest.parquet and, while a download runs, manifest.journal\n"
+    assert capsys.readouterr().out.endswith(said)
+
+
 def test_status_counts_and_names(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.faults["/1.bin"] = [Fault(status=403)]
     fetch([request(f"{server.url}/{number}.bin") for number in range(3)], "some")

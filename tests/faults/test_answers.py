@@ -80,12 +80,48 @@ def test_when_the_store_fails_everything_stops_in_order(
     server.always = Fault(chunk=1000, pause=0.02)
     project.downloads().mkdir(parents=True)
     (project.downloads() / ".1.bin.part").mkdir()
-    with caplog.at_level(logging.DEBUG), pytest.raises(CapflowError, match=r"cannot be used .*make room"):
+    with (
+        caplog.at_level(logging.DEBUG),
+        pytest.raises(CapflowError, match=r"cannot be used .*\.1\.bin\.part.*move the folder"),
+    ):
         fetch([request(f"{server.url}/{number}.bin") for number in range(3)], "some")
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert {entry.state for entry in manifest.read(project.downloads()).values()} <= {"begun"}
     server.always = Fault()
     assert fetch([request(f"{server.url}/{number}.bin") for number in (0, 2)], "again") == []
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(server: Server) -> None:
+    asked = request(f"{server.url}/0.bin")
+    asked.target.mkdir(parents=True)
+    with pytest.raises(
+        CapflowError, match=r"0\.bin'\); move the folder that is in a file's place away, then"
+    ):
+        fetch([asked], "some")
+
+
+def test_row_11_a_malformed_answer_is_named_on_one_line(server: Server) -> None:
+    server.always = Fault(headers={"content-length": "7"})
+    (failure,) = fetch([request(f"{server.url}/0.bin")], "malformed")
+    assert failure.reason == "a malformed answer (Duplicate Content-Length)"
+
+
+@pytest.mark.parametrize("form", ["{}", "http://{}", "http://me:secret@{}"])
+def test_a_proxy_needs_no_scheme(server: Server, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("http_proxy", form.format(server.url.removeprefix("http://")))
+    assert [failure.reason for failure in fetch([request("http://a.invalid/0.bin")], "proxy")] == [
+        "HTTP 404 Not Found"
+    ]
+    assert server.paths() == ["http://a.invalid/0.bin"]
+
+
+@pytest.mark.parametrize("proxy", ["[::1", "http://", "socks5://127.0.0.1:9", "http://a:port"])
+def test_a_proxy_that_is_none_is_named(server: Server, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("http_proxy", proxy)
+    (failure,) = fetch([request(f"{server.url}/0.bin")], "no proxy")
+    assert failure.reason == "http_proxy of the environment is no address of an HTTP proxy"
 
 
 def test_too_many_open_files_are_named(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,23 @@ def test_row_03_a_weak_version_is_not_continued(server: Server, etag: str) -> No
     assert stored() == {"0.bin": CONTENT + b"\0"}
 
 
+@pytest.mark.parametrize("headers", [{}, {"Last-Modified": None}])
+def test_row_03_the_date_need_not_be_stated_again(server: Server, headers: dict[str, None]) -> None:
+    server.etag = None
+    server.faults["/0.bin"] = [Fault(cut=5000), Fault(headers=headers)]
+    assert fetch([request(f"{server.url}/0.bin")], "cut") == []
+    assert (stored(), server.sent["/0.bin"]) == ({"0.bin": CONTENT + b"\0"}, WHOLE)
+
+
+@pytest.mark.parametrize("etag", ["1", '"1', '"caf\xe9"', "W/1"])
+def test_row_03_the_date_counts_where_the_etag_is_none(server: Server, etag: str) -> None:
+    server.etag, server.always = None, Fault(headers={"ETag": etag})
+    server.faults["/0.bin"] = [Fault(cut=5000, headers={"ETag": etag})]
+    assert fetch([request(f"{server.url}/0.bin")], "cut") == []
+    assert [asked for _, asked in server.asked] == [None, "bytes=5000-"]
+    assert (stored(), server.sent["/0.bin"]) == ({"0.bin": CONTENT + b"\0"}, WHOLE)
+
+
 def test_row_04_range_ignored_starts_from_the_beginning(server: Server) -> None:
     server.faults["/0.bin"] = [Fault(cut=5000), Fault(whole=True)]
     assert fetch([request(f"{server.url}/0.bin")], "whole") == []
@@ -75,6 +92,7 @@ def test_row_04_range_ignored_starts_from_the_beginning(server: Server) -> None:
         Fault(headers={"Content-Range": f"bytes 5000-{WHOLE}/{WHOLE + 1}"}),
         Fault(headers={"Content-Range": None}),
         Fault(headers={"ETag": '"2"'}),
+        Fault(headers={"ETag": None}),
     ],
 )
 def test_row_05_a_wrong_part_is_fetched_again(server: Server, lie: Fault) -> None:

@@ -3,11 +3,12 @@
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from capflow import project
-from capflow.data import annotations, manifest
+from capflow.data import annotations, download, manifest
 from capflow.data.dataset import open_source
 from capflow.data.download import fetch, obtain
 from capflow.data.headers import cut_fault, picture_fault
@@ -155,6 +156,48 @@ def test_row_24_an_official_archive_is_compared_before_it_is_linked(coco: Source
         assert Path(f"{run}.zip").read_bytes() == (mirror.root / name).read_bytes()
         flip(stored("val2014.zip"), 5000)
     assert mirror.paths().count(f"/{name}") == 3  # the mirror confirms it, and then sends it again
+
+
+def test_row_24_what_another_process_has_mended_stays(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It finds the same rot, and is first to have the store for itself."""
+    wanted = request(f"{server.url}/0.bin")
+    assert obtain(wanted, "first") is None
+    flip(wanted.target, 5000)
+    asked, discard, others = len(server.asked), download.discard, [None]
+
+    def late(*suspects: Any) -> None:
+        if others:
+            others.pop()
+            assert obtain(wanted, "the other process") is None
+        discard(*suspects)
+
+    monkeypatch.setattr(download, "discard", late)
+    assert obtain(wanted, "ours") is None
+    assert (len(server.asked), entry(wanted.target).state) == (asked + 1, "done")
+    assert digest(wanted.target) == digest(server.root / "0.bin")
+
+
+def test_row_24_a_picture_that_another_process_has_mended_stays(
+    coco: Source, mirror: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    val = coco.annotations()["val"]
+    assert coco.pack("val", val, Path("before.zip")) == []
+    path, asked = stored(NAMES[0]), len(mirror.asked)
+    flip(path, UNSEEN)
+    discard, others = download.discard, [None]
+
+    def late(*suspects: Any) -> None:
+        if others:
+            others.pop()
+            assert coco.pack("val", val, Path("other.zip")) == []
+        discard(*suspects)
+
+    monkeypatch.setattr("capflow.data.sources.singly.discard", late)
+    assert coco.pack("val", val, Path("after.zip")) == []
+    assert mirror.paths()[asked:] == [f"/val2014/{NAMES[0]}"]
+    assert path.read_bytes() == WHOLE
 
 
 def test_row_24_a_server_that_confirms_a_rotten_file_sends_it_again(server: Server) -> None:

@@ -70,6 +70,20 @@ def test_a_file_that_cannot_be_written_whole_is_never_done(server: Server) -> No
     assert (stored(), server.sent["/0.bin"]) == ({"0.bin": CONTENT + b"\0"}, 2 * len(CONTENT) + 2 - 10_000)
 
 
+def test_a_server_gets_more_connections_only_as_files_come(
+    hundred: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers such as Python's let five connections wait, and further ones lose seconds."""
+    monkeypatch.setattr(crew, "ATTEMPTS", 1)
+    wanted = [request(f"{hundred.url}/{number}.bin") for number in range(100)]
+    hundred.always = Fault(cut=5000, chunk=5000, pause=0.05)
+    assert len(fetch(wanted, "none comes")) == 100
+    assert hundred.most == 16
+    hundred.always = Fault(chunk=8192, pause=0.05)
+    assert fetch(wanted, "all come") == []
+    assert 16 < hundred.most <= crew.CONNECTIONS
+
+
 @pytest.fixture
 def three(hundred: Server) -> Iterator[list[Server]]:
     """Three servers of the same files."""

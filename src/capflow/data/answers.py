@@ -16,6 +16,9 @@ _NOT_THERE = frozenset({404, 410})
 # stays wrong, but for: timeout, part out of range, other connection, too early, too many.
 _MAY_PASS = frozenset({408, 416, 421, 425, 429})
 
+# ASCII alone, as this is what the next request says.
+_ETAG = re.compile(r'(W/)?"[!#-~]*"')
+
 
 class Answer(NamedTuple):
     """What the headers say: where the body begins in the file, the whole length if known, the version."""
@@ -85,9 +88,12 @@ def _judged_rest(response: aiohttp.ClientResponse, request: Request, known: Entr
     start, end, total = _stated_range(response.headers.get("Content-Range", ""), known.size)
     whole = end == total and known.size in {0, total}
     length = response.content_length in {None, total - have}
-    # Not every server heeds If-Range, and the rest must come with the name that the beginning had.
-    name = "ETag" if '"' in known.version else "Last-Modified"
-    same = response.headers.get(name) == known.version
+    # Not every server heeds If-Range: a version that is stated has to be that of the beginning. An ETag
+    # must be stated again, a date need not be (RFC 9110, 15.3.7).
+    if '"' in known.version:
+        same = response.headers.get("ETag") == known.version
+    else:
+        same = response.headers.get("Last-Modified", known.version) == known.version
     if not (start == have and whole and length and same):
         request.part.unlink(missing_ok=True)
         raise PassingError("the server sent another part of the file than was asked for")
@@ -123,9 +129,12 @@ def over(request: Request, reason: str) -> RefusedError:
 
 
 def _version(response: aiohttp.ClientResponse) -> str:
-    """The version of an answer; a date is strong when it is older than the answer (RFC 9110, 8.8.2.2)."""
-    if etag := response.headers.get("ETag", ""):
-        return etag if '"' in etag and etag.isascii() else ""
+    """The version of an answer: its ETag, or its date where that is none (RFC 9110, 8.8.3).
+
+    A date is strong when it is older than the answer (8.8.2.2).
+    """
+    if _ETAG.fullmatch(etag := response.headers.get("ETag", "")):
+        return etag
     changed = response.headers.get("Last-Modified", "")
     moment, sent = _date(changed), _date(response.headers.get("Date", ""))
     if moment is None:

@@ -54,7 +54,7 @@ def _pictures(names: Iterable[str], read: Callable[[str], bytes]) -> Iterator[tu
     coming: deque[tuple[str, Future[bytes | Missing]]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for name in names:
-            coming.append((name, pool.submit(_picture, name, read)))
+            coming.append((name, pool.submit(picture, name, read)))
             if len(coming) > _AHEAD:
                 first, content = coming.popleft()
                 yield first, content.result()
@@ -62,7 +62,8 @@ def _pictures(names: Iterable[str], read: Callable[[str], bytes]) -> Iterator[tu
             yield name, content.result()
 
 
-def _picture(name: str, read: Callable[[str], bytes]) -> bytes | Missing:
+def picture(name: str, read: Callable[[str], bytes]) -> bytes | Missing:
+    """One picture, decoded once, or what is wrong with it; see :func:`pack`."""
     try:
         content = read(name)
     except (KeyError, FileNotFoundError):

@@ -4,18 +4,16 @@ import asyncio
 import logging
 import os
 import random
-import resource
-import signal
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import NamedTuple, NoReturn
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple, NoReturn
 
 from tqdm import tqdm
 
 from capflow.data.install import Installer
 from capflow.data.manifest import Entry, Manifest, State
+from capflow.data.process import affordable, interruptions
 from capflow.data.request import (
     AbsentError,
     PassingError,
@@ -25,7 +23,6 @@ from capflow.data.request import (
     WrongFileError,
 )
 from capflow.data.transfer import Courier, session
-from capflow.errors import CapflowError
 from capflow.files import digest
 
 logger = logging.getLogger(__name__)
@@ -33,6 +30,8 @@ logger = logging.getLogger(__name__)
 # To one server: enough for fifty times the speed of one connection, without more than one processor
 # can serve. Several servers have twice as many together.
 CONNECTIONS = 56
+# With so many it begins.
+_FIRST = 16
 ATTEMPTS = 5
 # The longest pause between two attempts, and what is left to files on their way at an interruption;
 # in seconds.
@@ -41,9 +40,6 @@ _PAUSE, _GRACE = 30.0, 5.0
 _PROGRESS = 1 << 20
 # So many requests to one server in a row given up for the network: it is down, the rest need not try.
 _OUTAGE = CONNECTIONS
-# Files that a process has open besides, and those that a connection needs: a socket and a part, for
-# each of two servers.
-_OTHERS, _NEEDED = 32, 4
 
 
 class Failure(NamedTuple):
@@ -64,10 +60,17 @@ def entry_of(request: Request, manifest: Manifest) -> Entry:
 
 
 class Crew:
-    """Workers that share the connections, the progress bar and the list of failures."""
+    """Workers that share the connections, the progress bar and the list of failures.
+
+    Attributes:
+        failures: what could not be had.
+        kept: what could not be asked for, but came before and is whole.
+        interrupted: whether somebody wanted all of it to end.
+    """
 
     def __init__(self, manifest: Manifest, bar: "tqdm[NoReturn]", total: int) -> None:
         self.failures: list[Failure] = []
+        self.kept: list[Failure] = []
         self.interrupted = False
         self._manifest, self._bar, self._total = manifest, bar, total
         self._done = 0
@@ -79,7 +82,7 @@ class Crew:
             CapflowError: hardly any file may be open.
             OSError: the store cannot be written; nothing goes on behind the caller's back then.
         """
-        limit = _affordable()
+        limit = affordable(CONNECTIONS)
         for folder in {request.target.parent for request in requests}:
             folder.mkdir(parents=True, exist_ok=True)
         self._stop, self._installer = asyncio.Event(), Installer(self._manifest)
@@ -88,15 +91,19 @@ class Crew:
             self._courier = Courier(connections, self._bar, self._begin)
             queue = iter(requests)
             # Twice as many as a server serves: while one file is checked and synced, another comes.
-            workers = [asyncio.create_task(self._work(queue)) for _ in range(min(2 * limit, len(requests)))]
-            installing = asyncio.create_task(self._installer.work())
-            with _interruptions(lambda: self._interrupt(workers)):
-                await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
-                for worker in workers:
-                    worker.cancel()  # of use only where one has failed
-                outcomes = await asyncio.gather(*workers, return_exceptions=True)
-                self._installer.close()
-                await installing
+            await self._employ([self._work(queue) for _ in range(min(2 * limit, len(requests)))])
+
+    async def _employ(self, work: Iterable[Coroutine[Any, Any, None]]) -> None:
+        """Let workers work beside the installer, until all have ended or one has failed."""
+        workers = [asyncio.create_task(worker) for worker in work]
+        installing = asyncio.create_task(self._installer.work())
+        with interruptions(lambda: self._interrupt(workers)):
+            await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in workers:
+                worker.cancel()  # of use only where one has failed
+            outcomes = await asyncio.gather(*workers, return_exceptions=True)
+            self._installer.close()
+            await installing
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -135,7 +142,7 @@ class Crew:
             if patience.left and await self._pause(patience.pause()):
                 return
         server.given_up = server.given_up + 1 if isinstance(error, PassingError) else 0
-        self._fail(request, str(error), "missing" if isinstance(error, AbsentError) else "failed")
+        await self._give_up(request, error)
 
     def _server_of(self, request: Request) -> "_Server":
         return self._servers[request.url.partition("://")[2].partition("/")[0]]
@@ -145,6 +152,7 @@ class Crew:
             if self._stop.is_set():
                 raise PassingError("interrupted")
             sha256 = await self._courier.bring(request, self._manifest.get(request.target))
+            server.widen()
         entry = entry_of(request, self._manifest)
         if sha256 is not None:
             await self._installer.install(request, entry._replace(sha256=sha256))
@@ -179,17 +187,42 @@ class Crew:
         with suppress(OSError):  # the next entry that is noted says it
             self._manifest.flush()
 
-    def _fail(self, request: Request, reason: str, state: State) -> None:
-        self.failures.append(Failure(request, reason, absent=state == "missing"))
+    async def _give_up(self, request: Request, error: TransferError) -> None:
+        failure = Failure(request, str(error), absent=isinstance(error, AbsentError))
+        known = self._manifest.get(request.target)
+        if known and isinstance(error, PassingError) and await asyncio.to_thread(_is_kept, request, known):
+            self.kept.append(failure)  # its entry stays, so that the next run asks whether it has changed
+            return
+        self.failures.append(failure)
+        state: State = "missing" if failure.absent else "failed"
         entry = entry_of(request, self._manifest)
-        self._manifest.note([entry._replace(state=state, reason=reason)])
+        self._manifest.note([entry._replace(state=state, reason=failure.reason)])
+
+
+def _is_kept(request: Request, known: Entry) -> bool:
+    """Whether the file that came from this address before is in its place, as it came."""
+    if known.state != "done" or known.url != request.url or not request.target.exists():
+        return False
+    return digest(request.target) == known.sha256 and not request.fault(request.target)
 
 
 class _Server:
-    """Whom the files come from: how many it sends at a time, and how many in a row it has not sent."""
+    """Whom the files come from: how many it sends at a time, and how many in a row it has not sent.
+
+    It is asked for few at first, and for one more with each that has come. A simple server lets few
+    connections wait; a system that finds no room tries again only after one second, then three.
+    """
 
     def __init__(self, connections: int) -> None:
-        self.slots, self.given_up = asyncio.Semaphore(connections), 0
+        first = min(_FIRST, connections)
+        self.slots, self.given_up = asyncio.Semaphore(first), 0
+        self._more = connections - first
+
+    def widen(self) -> None:
+        """A file has come."""
+        if self._more:
+            self._more -= 1
+            self.slots.release()
 
 
 class _Patience:
@@ -213,30 +246,3 @@ class _Patience:
         """Seconds until the next attempt: twice as many each time, jittered, or what the server asks for."""
         longest = 0.5 * 2 ** (ATTEMPTS - 1 - self.left)
         return min(_PAUSE, max(self._asked, random.uniform(longest / 2, longest)))
-
-
-def _affordable() -> int:
-    """The connections to a server that the limit of open files leaves room for."""
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most == resource.RLIM_INFINITY:
-        return CONNECTIONS
-    if (connections := (most - _OTHERS) // _NEEDED) < 1:
-        raise CapflowError(
-            f"at most {most} files may be open, which is too few for downloads; "
-            "allow more, for instance with `ulimit -n 256`, then run again."
-        )
-    return min(CONNECTIONS, connections)
-
-
-@contextmanager
-def _interruptions(handle: Callable[[], None]) -> Iterator[None]:
-    """Call ``handle`` at each SIGINT; only the main thread can have them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)

@@ -8,7 +8,7 @@ the store.
 import asyncio
 import errno
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,12 +17,16 @@ from tqdm import tqdm
 
 from capflow import project
 from capflow.data.crew import Crew, Failure, entry_of
-from capflow.data.manifest import Manifest, read, rot
+from capflow.data.manifest import Entry, Manifest, read, rot
 from capflow.data.request import Request
 from capflow.errors import CapflowError
 from capflow.files import digest
 
 logger = logging.getLogger(__name__)
+
+_CROWDED, _FOLDER = "allow more open files (`ulimit -n`)", "move the folder that is in a file's place away"
+# What to do about errors of the system that neither room nor permissions help against.
+_REMEDIES = {errno.EMFILE: _CROWDED, errno.ENFILE: _CROWDED, errno.EISDIR: _FOLDER, errno.ENOTEMPTY: _FOLDER}
 
 
 def fetch(requests: Sequence[Request], title: str) -> list[Failure]:
@@ -38,7 +42,8 @@ def fetch(requests: Sequence[Request], title: str) -> list[Failure]:
         title: what to call it on the progress bar, which is shown on a terminal only.
 
     Returns:
-        What could not be had, in the order of ``requests``.
+        What could not be had, in the order of ``requests``. A file of another edition is used, with a
+        warning, where its server does not answer.
 
     Raises:
         CapflowError: the store cannot be written, or hardly any file may be open.
@@ -53,15 +58,23 @@ def fetch(requests: Sequence[Request], title: str) -> list[Failure]:
                 crew = Crew(manifest, bar, len(wanted))
                 asyncio.run(crew.fetch(wanted))
     except OSError as error:
-        crowded = error.errno in {errno.EMFILE, errno.ENFILE}
-        remedy = "allow more open files (`ulimit -n`)" if crowded else "make room or correct the permissions"
+        remedy = _REMEDIES.get(error.errno or 0, "make room or correct the permissions")
         raise CapflowError(
             f"{project.downloads()}: cannot be used ({error}); {remedy}, then run again."
         ) from None
+    _warn(crew.kept)
     if crew.interrupted:
         raise KeyboardInterrupt
     order = {request.url: place for place, request in enumerate(wanted)}
     return sorted(crew.failures, key=lambda failure: order[failure.request.url])
+
+
+def _warn(kept: Sequence[Failure]) -> None:
+    """Say on one line which files were used though nobody could ask whether they have changed."""
+    if not kept:
+        return
+    others = f" and {len(kept) - 1:,} others" if kept[1:] else ""
+    logger.warning("%s%s: %s; what it sent before is used", kept[0].request.url, others, kept[0].reason)
 
 
 def obtain(request: Request, title: str) -> Failure | None:
@@ -74,20 +87,33 @@ def obtain(request: Request, title: str) -> Failure | None:
     if request.target.exists():
         folder = project.downloads()
         recorded = read(folder).get(request.target.relative_to(folder).as_posix())
-        if fault := rot(recorded, digest(request.target)):
-            discard({request.target: fault})
+        if _rotten(request.target, recorded):
+            discard([request.target], _rotten)
             failures = fetch([request], title)
     return failures[0] if failures else None
 
 
-def discard(faults: Mapping[Path, str]) -> None:
-    """Remove files from the store, and record what was wrong with each."""
+def discard(suspects: Iterable[Path], judge: Callable[[Path, Entry | None], str | None]) -> None:
+    """Remove what is wrong from the store, and record what is wrong with it.
+
+    Args:
+        suspects: files that were found to be wrong while others may have used the store.
+        judge: says what is wrong with a file that has this entry. It is asked once the store is ours
+            alone, since another process may have found the same and fetched the file again.
+    """
     with _alone(), Manifest(project.downloads()) as manifest:
-        for path, fault in faults.items():
+        for path in suspects:
+            entry = manifest.get(path)
+            if (fault := judge(path, entry)) is None:
+                continue
             logger.warning("%s: removed: %s", path, fault)
             path.unlink(missing_ok=True)
-            if entry := manifest.get(path):
+            if entry:
                 manifest.note([entry._replace(state="failed", size=0, sha256="", reason=fault)])
+
+
+def _rotten(path: Path, recorded: Entry | None) -> str | None:
+    return rot(recorded, digest(path)) if path.exists() else None
 
 
 @contextmanager

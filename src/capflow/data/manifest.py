@@ -10,6 +10,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, get_args
@@ -53,6 +54,10 @@ class Entry(NamedTuple):
     version: str = ""
     reason: str = ""
     when: str = ""
+
+
+# What the values of an entry are; a state is text.
+_KINDS = tuple(int if kind is int else str for kind in Entry.__annotations__.values())
 
 
 def rot(recorded: Entry | None, sha256: str) -> str | None:
@@ -122,7 +127,7 @@ class Manifest:
         journal = self._folder / JOURNAL
         if self._entries and journal.exists() and journal.stat().st_size:
             with replacing(self._folder / TABLE) as temporary:
-                parquet.write_table(_table(self._entries.values()), temporary)
+                parquet.write_table(_table(self._entries.values()), temporary, write_page_checksum=True)
         journal.unlink(missing_ok=True)
 
 
@@ -130,7 +135,7 @@ def read(folder: Path) -> dict[str, Entry]:
     """All entries by path, also while another process writes; empty where nothing was ever fetched.
 
     Raises:
-        CapflowError: the table cannot be read.
+        CapflowError: the table or the journal cannot be read, or the table is damaged.
     """
     # The journal that belongs to a table is there until the next table is.
     while True:
@@ -139,18 +144,18 @@ def read(folder: Path) -> dict[str, Entry]:
         if _stamp(folder / TABLE) == before:
             break
     for line in lines:
-        try:
-            entry = Entry(*json.loads(line))
-        except (ValueError, TypeError):
-            continue
-        entries[entry.path] = entry
+        with suppress(ValueError, RecursionError):  # a line that a bad disk has changed
+            entry = _checked(json.loads(line))
+            entries[entry.path] = entry
     return entries
 
 
 def summary(entries: Iterable[Entry]) -> str:
     """A table of counts and bytes by server and state, then what is not there and the reasons."""
     kept = sorted(entries)
-    servers = {server: _of_server(kept, server) for server in sorted({_server(entry) for entry in kept})}
+    servers: dict[str, Counter[str]] = {}
+    for entry in kept:
+        servers.setdefault(_server(entry), Counter())[entry.state] += 1
     lines = [f"{'server':40} {'done':>8} {'begun':>8} {'missing':>8} {'failed':>8} {'GB':>8}"]
     for server, counts in servers.items():
         numbers = " ".join(f"{counts[state]:>8,}" for state in get_args(State))
@@ -162,16 +167,13 @@ def summary(entries: Iterable[Entry]) -> str:
         lines += ["", *(f"{count:>8,}  {reason}" for reason, count in reasons.most_common(_SHOWN))]
         lines += ["", *(f"{entry.state:8}  {entry.path}" for entry in absent[:_SHOWN])]
     if len(absent) > _SHOWN:
-        lines.append(f"          and {len(absent) - _SHOWN:,} more; all are in {TABLE}")
+        places = f"{TABLE} and, while a download runs, {JOURNAL}"
+        lines.append(f"          and {len(absent) - _SHOWN:,} more; all are in {places}")
     return "\n".join(lines)
 
 
 def _server(entry: Entry) -> str:
     return entry.path.partition("/")[0]
-
-
-def _of_server(entries: Iterable[Entry], server: str) -> Counter[str]:
-    return Counter(entry.state for entry in entries if _server(entry) == server)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -185,30 +187,50 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 def _read_lines(journal: Path) -> list[bytes]:
     """Whole lines; what follows the last line break is a line that a power cut tore."""
-    try:
-        return journal.read_bytes().split(b"\n")[:-1]
-    except FileNotFoundError:
-        return []
+    return (_content(journal) or b"").split(b"\n")[:-1]
 
 
 def _read_table(path: Path) -> dict[str, Entry]:
-    if not path.exists():
+    content = _content(path)
+    if content is None:
         return {}
     try:
-        columns = parquet.ParquetFile(path).read(list(Entry._fields)).to_pydict()
-        entries = [Entry._make(row) for row in zip(*(columns[n] for n in Entry._fields), strict=True)]
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
-        raise _unreadable(path, " ".join(str(error).split())) from None
-    if any(entry.state not in get_args(State) or not isinstance(entry.size, int) for entry in entries):
-        raise _unreadable(path, "it holds what nobody wrote")
-    return {entry.path: entry for entry in entries}
+        table = parquet.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
+        columns = table.read(list(Entry._fields)).to_pydict()
+        rows = zip(*(columns[name] for name in Entry._fields), strict=True)
+        return {entry.path: entry for entry in map(_checked, rows)}
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, pa.ArrowException) as error:
+        raise CapflowError(
+            f"{path}: is damaged ({' '.join(str(error).split())}); remove it: the files beside it are "
+            "taken up again, and not fetched."
+        ) from None
 
 
-def _unreadable(path: Path, reason: str) -> CapflowError:
-    return CapflowError(
-        f"{path}: cannot be read ({reason}); remove it: the files beside it are taken up again, "
-        "and not fetched."
-    )
+def _content(path: Path) -> bytes | None:
+    """All of a file, None where there is none. That the system refuses it says nothing against the file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CapflowError(
+            f"{path}: cannot be read ({error.strerror}); keep it, and correct what keeps the system from it."
+        ) from None
+
+
+def _checked(row: object) -> Entry:
+    """An entry from a line of the journal or a row of the table.
+
+    Raises:
+        ValueError: nobody wrote this.
+    """
+    if not isinstance(row, list | tuple) or tuple(map(type, row)) != _KINDS:
+        raise ValueError("it holds what is no entry")
+    entry = Entry._make(row)
+    if not entry.path or entry.state not in get_args(State) or not 0 <= entry.size < 2**63:
+        raise ValueError("it holds an entry with a state or size that none has")
+    "".join(str(value) for value in row).encode()  # lone surrogates cannot be written again
+    return entry
 
 
 def _sayable(entry: Entry) -> Entry:
@@ -223,7 +245,8 @@ def _table(entries: Iterable[Entry]) -> "pa.Table":
     They pass through Arrow's reader of JSON, because its conversion of lists imports pandas, which takes
     longer than most of what the downloader does.
     """
-    types = {name: pa.int64() if kind is int else pa.string() for name, kind in Entry.__annotations__.items()}
+    kinds = {int: pa.int64(), str: pa.string()}
+    types = {name: kinds[kind] for name, kind in zip(Entry._fields, _KINDS, strict=True)}
     lines = "\n".join(json.dumps(entry._asdict()) for entry in sorted(entries))
     options = arrow_json.ParseOptions(explicit_schema=pa.schema(types))
     return arrow_json.read_json(pa.BufferReader(lines.encode()), parse_options=options)

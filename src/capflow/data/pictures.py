@@ -101,7 +101,7 @@ def _upright(pixels: Pixels, picture: Image.Image) -> Pixels:
         orientation = picture.getexif().get(_ORIENTATION, 1)
     swapped, backwards = _TURNS.get(orientation, _TURNS[1])
     turned = np.flip(pixels.swapaxes(0, 1) if swapped else pixels, backwards)
-    return np.ascontiguousarray(turned)  # PyTorch wants no negative strides
+    return turned.copy() if swapped or backwards else turned  # PyTorch wants no negative strides
 
 
 def _to_rgb(picture: ImageFile) -> Image.Image:

@@ -9,8 +9,8 @@ import asyncio
 import hashlib
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import NoReturn
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -68,7 +68,7 @@ class Courier:
         begin: Callable[[Request, int, str], None],
     ) -> None:
         self._session, self._bar, self._begin = session, bar, begin
-        self._proxies = getproxies()
+        self._proxies = {scheme: _with_scheme(proxy) for scheme, proxy in getproxies().items()}
 
     async def bring(self, request: Request, known: Entry | None) -> str | None:
         """Complete the part of a file.
@@ -121,36 +121,61 @@ class Courier:
         """The proxy that the environment names; aiohttp would ask for it in a thread, for each request."""
         parts = urlsplit(url)
         proxy = self._proxies.get(parts.scheme)
-        return None if proxy is None or proxy_bypass(parts.netloc) else proxy
+        if proxy is None or proxy_bypass(parts.netloc):
+            return None
+        if not _is_proxy(proxy):  # it may hold a password, so it is not said
+            raise RefusedError(f"{parts.scheme}_proxy of the environment is no address of an HTTP proxy")
+        return proxy
 
     async def _receive(self, response: aiohttp.ClientResponse, request: Request, answer: Answer) -> str:
-        limit = request.size or request.cap
+        size, sha256 = answer.start, hashlib.sha256()
+        with request.part.open("ab" if answer.start else "wb", buffering=0) as stream:
+            if not answer.start:
+                self._begin(request, answer.total or 0, answer.version)
+            async with aclosing(self._pieces(response, request, answer)) as pieces:
+                async for piece in pieces:
+                    size += len(piece)
+                    sha256.update(piece)
+                    while piece:  # a full disk takes a part of it, and refuses the rest
+                        piece = piece[stream.write(piece) :]
+        if size != (answer.total or request.size or size):
+            request.part.unlink()
+            raise WrongFileError(f"{size:,} bytes came instead of {answer.total or request.size:,}")
+        return "" if answer.start else sha256.hexdigest()
+
+    async def _pieces(
+        self, response: aiohttp.ClientResponse, request: Request, answer: Answer
+    ) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, counted on the bar; an error where it is too much or too slow."""
         size, expected = answer.start, (answer.total or 0) - answer.start
-        pace, sha256 = _Pace(expected), hashlib.sha256()
+        limit, pace = request.size or request.cap, _Pace(expected)
         self._bar.total = (self._bar.total or 0) + expected
         try:
-            with request.part.open("ab" if answer.start else "wb", buffering=0) as stream:
-                if not answer.start:
-                    self._begin(request, answer.total or 0, answer.version)
-                async for chunk in response.content.iter_any():
-                    count = len(chunk)
-                    size += count
-                    if size > limit:
-                        raise over(request, f"more than {limit:,} bytes came")
-                    sha256.update(chunk)
-                    while chunk:  # a full disk takes a part of it, and refuses the rest
-                        chunk = chunk[stream.write(chunk) :]
-                    self._bar.update(count)
-                    pace.check(count)
+            async for piece in response.content.iter_any():
+                size += len(piece)
+                if size > limit:
+                    raise over(request, f"more than {limit:,} bytes came")
+                yield piece
+                self._bar.update(len(piece))
+                pace.check(len(piece))
         except aiohttp.ClientPayloadError:
             of = f" of {answer.total:,}" if answer.total else ""
             raise PassingError(f"the connection broke off after {size:,}{of} bytes") from None
         finally:
             self._bar.total -= max(0, expected - (size - answer.start))
-        if size != (answer.total or request.size or size):
-            request.part.unlink()
-            raise WrongFileError(f"{size:,} bytes came instead of {answer.total or request.size:,}")
-        return "" if answer.start else sha256.hexdigest()
+
+
+def _with_scheme(proxy: str) -> str:
+    """``localhost:3128`` is an HTTP proxy, as it is for urllib and curl."""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_proxy(proxy: str) -> bool:
+    try:
+        parts = urlsplit(proxy)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _target(url: str, location: str, request: Request) -> str:
@@ -173,6 +198,8 @@ def _judged_failure(error: Exception) -> TransferError:
         return RefusedError(f"it and this machine do not agree on TLS ({_one_line(cause)})")
     if isinstance(error, aiohttp.InvalidURL):
         return RefusedError("it is no address")
+    if isinstance(error, aiohttp.ClientResponseError):  # its status is of aiohttp's making
+        return PassingError(f"a malformed answer ({error.message.partition(':')[0].strip()})")
     return PassingError(_one_line(error) or "no answer in time")
 
 

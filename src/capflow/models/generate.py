@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from capflow.models.decoder import Seen, Speaker
-from capflow.models.rules import Rules
+from capflow.models.rules import Rules, may_ask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +75,12 @@ def candidates(speaker: Speaker[Seen], features: Seen, search: Search) -> tuple[
     groups = [_start(len(state), search, state.device) for _ in range(search.groups)]
     first = torch.arange(len(state), device=state.device)[:, None] * search.beam
     state = state.repeat(search.beam)
-    for _ in range(search.max_length):
+    for place in range(search.max_length):
         said = torch.cat([beams.tokens for beams in groups], 1).flatten(0, 1)
         logits, state = speaker.step(said[:, -1], state)
         gains = search.restrict(search.log_p(logits), said).view(-1, search.beam, logits.shape[1])
         parents = _advance(groups, gains, search)
-        if all(bool(beams.done.all()) for beams in groups):
+        if may_ask(place, state.device) and all(bool(beams.done.all()) for beams in groups):
             break
         state = state.select((first + parents).flatten())
     return _ranked(groups, search)

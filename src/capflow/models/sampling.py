@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from capflow.models.decoder import Seen, Speaker
-from capflow.models.rules import Rules
+from capflow.models.rules import Rules, may_ask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def sample(
         scores[:, place] = log_p.gather(1, word[:, None])[:, 0].masked_fill_(done, 0)
         said = torch.cat([said, word[:, None]], 1)
         done |= word == sampling.end
-        if bool(done.all()):
+        if may_ask(place, state.device) and bool(done.all()):
             break
     missing = sampling.max_length + 2 - said.shape[1]
     tokens = torch.nn.functional.pad(said[:, 1:], (0, missing), value=sampling.end)

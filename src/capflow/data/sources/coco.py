@@ -6,6 +6,7 @@ X. Chen et al., "Microsoft COCO Captions: Data Collection and Evaluation Server"
 import hashlib
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
@@ -32,9 +33,10 @@ logger = logging.getLogger(__name__)
 
 # An address has to end in the plain name of a file, which it gets in the store.
 PathOrAddress = Annotated[str, Field(pattern=r"^([^:]+|https?://[^\s?#]+/\w[\w.-]*)$")]
-# The key of `info` in which annotations say which file they were read from. A picture that came with
-# another one is asked for again, because a mirror may have become another data set.
-_EDITION = "sha256"
+# The key of `info` in which annotations give, for each folder of pictures, the SHA-256 of the file that
+# names these. A picture that came with another one is asked for again, because a mirror may have become
+# another data set. By folder, so that a picture has the same edition in every split it is dealt to.
+_EDITIONS = "editions"
 
 
 class CocoSplit(Section):
@@ -87,6 +89,9 @@ class CocoSource:
             paths = self._karpathy_files()
             known = [self._official("train"), self._official("val")]
             splits = karpathy.resplit(known, karpathy.read(paths), paths[0])
+            editions = {**known[0].info[_EDITIONS], **known[1].info[_EDITIONS]}
+            for part in splits.values():
+                part.info[_EDITIONS] = editions
         return {split: self._spec.choose(part) for split, part in splits.items()}
 
     def pack(self, split: Split, annotations: Annotations, target: Path) -> list[Missing]:
@@ -117,23 +122,23 @@ class CocoSource:
         return (official["train"].zip, official["val"].zip) if pictures == karpathy.COUNTS[split] else ()
 
     def _pack_singly(self, split: Split, annotations: Annotations, target: Path) -> list[Missing]:
-        edition = annotations.info.get(_EDITION, "")
-        requests = {image["file_name"]: self._request(image, edition) for image in annotations.images}
+        editions = annotations.info.get(_EDITIONS, {})
+        requests = {image["file_name"]: self._request(image, editions) for image in annotations.images}
         return singly.pack(target, requests, split)
 
-    def _request(self, image: ImageRecord, edition: str) -> Request:
+    def _request(self, image: ImageRecord, editions: Mapping[str, str]) -> Request:
         place = self._place(image)
         return Request(
             f"{self._remote.base}/{quote(place)}",
             self._remote.store / place,
             arrival_fault,
             cap=singly.CAP,
-            edition=edition,
+            edition=editions.get(place.partition("/")[0], ""),
             hosts=self._remote.hosts,
         )
 
     def _official(self, split: Split) -> Annotations:
-        file, folder = self._spec.splits[split].annotations, self._spec.splits[split].folder
+        file = self._spec.splits[split].annotations
         found = self._find(file)
         if found is None and split == "test" and self._spec.mirror:
             logger.warning("%s/%s: not there; the test split is empty", self._remote.base, file.path)
@@ -143,7 +148,11 @@ class CocoSource:
                 f"{self._remote.base}: has no {file.path}, neither in an archive nor alone; "
                 "correct `mirror` or `base` of the data set."
             )
-        content, origin = found
+        return self._described(split, *found)
+
+    def _described(self, split: Split, content: bytes, origin: str) -> Annotations:
+        """A split from its JSON, with the folder and the edition of its pictures."""
+        folder = self._spec.splits[split].folder
         part = coco_json.parse(parse_json(content, origin), origin)
         known = self._spec.splits[split].images
         if not self._spec.mirror and len(part.images) != known:
@@ -151,7 +160,7 @@ class CocoSource:
                 f"{origin}: has {len(part.images):,} pictures instead of {known:,}; "
                 "correct `base` or `splits` of the data set, or name the server as a `mirror`."
             )
-        part.info[_EDITION] = hashlib.sha256(content).hexdigest()
+        part.info[_EDITIONS] = {folder: hashlib.sha256(content).hexdigest()}
         for image in part.images:
             image.setdefault("coco_url", f"{self._spec.base}/{folder}/{image['file_name']}")
         return part

@@ -120,13 +120,12 @@ def resplit(
         CapflowError: a picture is in none of the three splits; or these are all pictures of COCO, and
             the splits do not have the sizes that papers report on.
     """
-    for part in official:
-        for image in part.images:
-            if image["id"] not in splits:
-                raise CapflowError(
-                    f"{path}: there is no picture {image['id']} ({image['file_name']}); "
-                    f"take a whole {FILE}, or set `split: official`."
-                )
+    for image in (image for part in official for image in part.images):
+        if image["id"] not in splits:
+            raise CapflowError(
+                f"{path}: there is no picture {image['id']} ({image['file_name']}); "
+                f"take a whole {FILE}, or set `split: official`."
+            )
     dealt: dict[Split, Annotations] = {}
     for split in SPLITS:
         ids = {number for number, name in splits.items() if name == split}
@@ -134,10 +133,13 @@ def resplit(
         images = [image for share in shares for image in share.images]
         captions = [caption for share in shares for caption in share.annotations]
         dealt[split] = Annotations(images, captions, shares[0].info)
-    counts = {split: len(part.images) for split, part in dealt.items()}
+    _check_counts({split: len(part.images) for split, part in dealt.items()}, path)
+    return dealt
+
+
+def _check_counts(counts: Mapping[Split, int], path: Path) -> None:
     if sum(counts.values()) == sum(COUNTS.values()) and counts != COUNTS:
         raise CapflowError(
-            f"{path}: the splits have {counts} pictures instead of {dict(COUNTS)}; this is not Karpathy's "
-            f"{FILE}, please fetch it again."
+            f"{path}: the splits have {dict(counts)} pictures instead of {dict(COUNTS)}; this is not "
+            f"Karpathy's {FILE}, please fetch it again."
         )
-    return dealt

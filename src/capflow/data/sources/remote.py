@@ -88,16 +88,8 @@ class Remote:
         return self._known[file.path]
 
     def _fetch(self, file: RemoteFile) -> Path | None:
-        path = self.store / file.path
-        request = Request(
-            f"{self.base}/{file.path}",
-            path,
-            lambda came: self._fault(came, file),
-            cap=_ZIP_CAP if path.suffix == ".zip" else _JSON_CAP,
-            size=None if self._mirror else file.size,
-            edition=self._edition(path, file),
-            hosts=self.hosts,
-        )
+        request = self._request(file)
+        path = request.target
         failure = obtain(request, path.name)
         if failure and failure.absent:
             return None
@@ -112,6 +104,18 @@ class Remote:
         if file.size not in (None, size):
             logger.warning("%s: the mirror's own file (%d bytes), not the catalogue's", path, size)
         return path
+
+    def _request(self, file: RemoteFile) -> Request:
+        path = self.store / file.path
+        return Request(
+            f"{self.base}/{file.path}",
+            path,
+            lambda came: self._fault(came, file),
+            cap=_ZIP_CAP if path.suffix == ".zip" else _JSON_CAP,
+            size=None if self._mirror else file.size,
+            edition=self._edition(path, file),
+            hosts=self.hosts,
+        )
 
     def _edition(self, path: Path, file: RemoteFile) -> str | None:
         """The digest that the catalogue has; without one a mirror is asked each time (None)."""

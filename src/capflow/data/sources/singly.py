@@ -41,7 +41,7 @@ def pack(target: Path, requests: Mapping[str, Request], title: str) -> list[Miss
         if not wrong:
             break
         wanted = {name: requests[name] for name, _ in wrong}
-        discard({requests[name].target: fault for name, fault in wrong})
+        discard([request.target for request in wanted.values()], _fault)
     reasons |= dict(wrong)
     return [Missing(name, reasons[name]) for name in requests if name in reasons]
 
@@ -52,10 +52,18 @@ def _pack(target: Path, requests: Mapping[str, Request], names: Iterable[str]) -
 
     def read(name: str) -> bytes:
         path = requests[name].target
-        content = path.read_bytes()
-        recorded = entries.get(path.relative_to(folder).as_posix())
-        if fault := manifest.rot(recorded, hashlib.sha256(content).hexdigest()):
-            raise PictureError(fault)
-        return content
+        return _content(path, entries.get(path.relative_to(folder).as_posix()))
 
     return archives.pack(target, names, read)
+
+
+def _content(path: Path, recorded: manifest.Entry | None) -> bytes:
+    content = path.read_bytes()
+    if fault := manifest.rot(recorded, hashlib.sha256(content).hexdigest()):
+        raise PictureError(fault)
+    return content
+
+
+def _fault(path: Path, recorded: manifest.Entry | None) -> str | None:
+    found = archives.picture(path.name, lambda _: _content(path, recorded))
+    return found.reason if isinstance(found, Missing) else None
