@@ -32,7 +32,8 @@ class CiderD:
         """Index the references.
 
         Args:
-            references: one or more for each image; the images stand in ascending order.
+            references: one or more for each image; the images are 0, 1, 2 and so on, ascending, without a
+                gap. Nothing else can be scored.
             documents: captions of images, in the same order, that N and the number of images with an
                 n-gram are taken from; by default the references themselves.
         """
