@@ -31,7 +31,12 @@ else:
 
 @pytest.mark.parametrize(
     ("module", "interrupted"),
-    [("capflow", "typer"), ("capflow", "capflow.files"), ("stages.train", "numpy"), ("stages.train", "tqdm")],
+    [
+        ("capflow", "typer"),
+        ("capflow", "capflow.project"),
+        ("stages.train", "numpy"),
+        ("stages.train", "tqdm"),
+    ],
 )
 def test_row_17_ctrl_c_while_modules_are_imported(module: str, interrupted: str) -> None:
     done = subprocess.run(
