@@ -5,7 +5,8 @@
 # Scores   Of dev (it chose the epoch, the rate and the beam): BLEU-1 56.5, BLEU-4 17.3, METEOR 18.6, ROUGE-L 43.4,
 #          CIDEr 42.5. Measured with
 #          FLICKR8K_ROOT=flickr8k ENCODER_WEIGHTS=squeezenet1_0_imagenet.npz runs/flickr8k.sh
-#          on the 7,000 photographs of train and dev at 224 x 224 pixels.
+#          on the 7,000 photographs of train and dev at 224 x 224 pixels, before batch norm came to see each
+#          picture of a batch once; not measured again since.
 #
 # Inputs   FLICKR8K_ROOT    the folder with the photographs and captions, in any of its usual forms
 #          ENCODER          a torchvision classifier (squeezenet1_0)
