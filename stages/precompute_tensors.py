@@ -29,7 +29,7 @@ def main() -> None:
 
 def _write(split: Split, params: TensorParams) -> tuple[int, list[Missing]]:
     """How many pictures the annotations of a split name, and those of them that cannot be read."""
-    images = annotations.read(project.ANNOTATIONS / f"{split}.json").images
+    images = annotations.read_images(project.ANNOTATIONS / f"{split}.json")
     with pictures_in(project.IMAGES / f"{split}.zip") as pictures:
         return len(images), precompute.write(
             project.TENSORS, split, pictures, images, params.size, params.fit, progress(f"resize {split}")

@@ -100,8 +100,13 @@ def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
     write_bytes(target, text.encode(errors="backslashreplace"))
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, forget: str | None = None) -> Any:
     """Read a JSON file.
+
+    Args:
+        path: the file.
+        forget: objects with this key become None as soon as they have been read, so that a long list of
+            them takes no memory.
 
     Raises:
         CapflowError: the file is missing, cannot be read, or is not JSON.
@@ -112,18 +117,23 @@ def read_json(path: Path) -> Any:
         raise CapflowError(f"{path}: there is no such file; run `dvc repro` to make it.") from None
     except OSError as error:
         raise CapflowError(f"{path}: cannot be read ({error.strerror}); look at it.") from None
-    return parse_json(content, path)
+    return parse_json(content, path, forget=forget)
 
 
-def parse_json(content: bytes, origin: Path | str) -> Any:
-    """Decode JSON that was read from ``origin``.
+def parse_json(content: bytes, origin: Path | str, *, forget: str | None = None) -> Any:
+    """Decode JSON that was read from ``origin``; ``forget`` as in :func:`read_json`.
 
     Raises:
         CapflowError: it is not JSON, an object has a key twice (readers differ in which of the two
             they take), it is nested too deeply, or holds a number of thousands of digits.
     """
+
+    def known(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
+        record = _each_key_once(pairs)
+        return None if forget in record else record
+
     try:
-        return json.loads(content, object_pairs_hook=_each_key_once)
+        return json.loads(content, object_pairs_hook=known)
     except (ValueError, RecursionError) as error:
         raise CapflowError(f"{origin}: not valid JSON ({error}); fetch or make it again.") from None
 

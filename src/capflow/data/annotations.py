@@ -101,6 +101,17 @@ def read(path: Path) -> Annotations:
     return parse(read_json(path), path)
 
 
+def read_images(path: Path) -> list[ImageRecord]:
+    """Read the pictures of COCO captions JSON alone: captions take several times as much memory.
+
+    Raises:
+        CapflowError: as :func:`read`.
+    """
+    images = _images_of(read_json(path, forget="caption"), path)
+    _check_images(images, path)
+    return images
+
+
 def write(path: Path, split: Annotations) -> None:
     """Write COCO captions JSON, atomically."""
     content = {"info": split.info, "images": split.images, "annotations": split.annotations}
@@ -117,15 +128,20 @@ def parse(content: Any, origin: Path | str) -> Annotations:
     Raises:
         CapflowError: as :func:`read`.
     """
-    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
-        raise CapflowError(f"{origin}: not COCO captions JSON (no list `images`); fetch or make it again.")
+    images = _images_of(content, origin)
     captions, info = content.get("annotations", []), content.get("info", {})
     if not isinstance(captions, list) or not isinstance(info, dict):
         raise CapflowError(f"{origin}: `annotations` is not a list or `info` not a mapping; make it again.")
     _check_values(info, "info", origin)
-    ids = _check_images(content["images"], origin)
+    ids = _check_images(images, origin)
     _check_captions(captions, ids, origin)
-    return Annotations(content["images"], captions, info)
+    return Annotations(images, captions, info)
+
+
+def _images_of(content: Any, origin: Path | str) -> list[Any]:
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise CapflowError(f"{origin}: not COCO captions JSON (no list `images`); fetch or make it again.")
+    return cast("list[Any]", content["images"])
 
 
 def _check_images(images: list[Any], origin: Path | str) -> set[int]:

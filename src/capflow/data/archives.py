@@ -4,14 +4,13 @@ import os
 import shutil
 import stat
 import zipfile
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from capflow.data import zipcheck
+from capflow.data.ahead import in_order
 from capflow.data.headers import PictureError
 from capflow.data.pictures import damage
 from capflow.data.sources import Missing
@@ -21,8 +20,6 @@ from capflow.files import replacing
 # The earliest time that the format can hold: equal pictures give an equal archive.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _PIECE = 2**20
-# Pictures in memory: enough to keep every core busy while one of them is written.
-_AHEAD = 64
 
 
 def pack(target: Path, names: Iterable[str], read: Callable[[str], bytes]) -> list[Missing]:
@@ -41,25 +38,12 @@ def pack(target: Path, names: Iterable[str], read: Callable[[str], bytes]) -> li
     """
     missing: list[Missing] = []
     with replacing(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, content in _pictures(names, read):
+        for name, content in in_order(lambda name: (name, picture(name, read)), names):
             if isinstance(content, Missing):
                 missing.append(content)
             else:
                 archive.writestr(_member(name), content)
     return missing
-
-
-def _pictures(names: Iterable[str], read: Callable[[str], bytes]) -> Iterator[tuple[str, bytes | Missing]]:
-    """The pictures in order, so few ahead of their turn that memory stays small."""
-    coming: deque[tuple[str, Future[bytes | Missing]]] = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name in names:
-            coming.append((name, pool.submit(picture, name, read)))
-            if len(coming) > _AHEAD:
-                first, content = coming.popleft()
-                yield first, content.result()
-        for name, content in coming:
-            yield name, content.result()
 
 
 def picture(name: str, read: Callable[[str], bytes]) -> bytes | Missing:

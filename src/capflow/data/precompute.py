@@ -1,12 +1,11 @@
 """Pictures decoded and resized once: one memory map of pixels for each split."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from capflow.data.ahead import in_order
 from capflow.data.annotations import ImageRecord
 from capflow.data.pictures import Pixels, decode
 from capflow.data.resize import Fit, resize
@@ -64,9 +63,8 @@ def _fill(
             return Missing(name, str(error))
         return None
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(convert, range(len(images)))
-        return [result for _, result in zip(progress(images, len(images)), results, strict=True) if result]
+    results = in_order(convert, range(len(images)))
+    return [result for _, result in zip(progress(images, len(images)), results, strict=True) if result]
 
 
 def _create(target: Path, shape: tuple[int, ...]) -> Pixels:
