@@ -9,9 +9,11 @@ from capflow.models.encoder import Encoder, classifier
 from capflow.params import EncoderParams
 
 
-def params(name: str, features: str = "grid", *, trainable: bool = False) -> EncoderParams:
+def params(
+    name: str, features: str = "grid", *, trainable: bool = False, weights: str = "none"
+) -> EncoderParams:
     return EncoderParams.model_validate(
-        {"name": name, "weights": "none", "trainable": trainable, "features": features, "mirrored": False}
+        {"name": name, "weights": weights, "trainable": trainable, "features": features, "mirrored": False}
     )
 
 
@@ -89,6 +91,14 @@ def test_it_learns_from_a_layer_on_and_its_norms_with_it(name: str, first: str, 
     encoder.thaw(first, wanted=False)
     assert not any(weight.requires_grad for weight in weights)
     assert not any(module.training for module in encoder.train().modules())
+
+
+def test_batch_norms_of_pretrained_weights_keep_their_statistics() -> None:
+    encoder = Encoder(params("small", trainable=True, weights="imagenet")).train()
+    before = {name: value.clone() for name, value in encoder.named_buffers()}
+    encoder(pixels(64))
+    assert all(torch.equal(value, before[name]) for name, value in encoder.named_buffers())
+    assert encoder.backbone.training
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ class Encoder(nn.Module):
         self.name = params.name
         self.pooled = params.features == "pooled"
         self.trainable = params.trainable
+        self.pretrained = params.weights != "none"
         self.backbone: nn.Module
         self.backbone, self.channels = (
             (SmallNet(), SmallNet.channels) if params.name == SMALL else _headless(params.name)
@@ -54,11 +55,16 @@ class Encoder(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> "Encoder":
-        """What is frozen stays in evaluation mode: its batch norms must not learn either."""
+        """What is frozen stays in evaluation mode: its batch norms must not learn either.
+
+        Batch norms of pretrained weights never see a batch: they keep what they know of a million
+        pictures, and those that were folded into the convolutions have nothing else to go by.
+        """
         super().train(mode and any(weight.requires_grad for weight in self.parameters()))
         for module in self.modules():
             own = list(module.parameters(recurse=False))
-            if own and not any(weight.requires_grad for weight in own):
+            frozen = own and not any(weight.requires_grad for weight in own)
+            if frozen or (self.pretrained and isinstance(module, nn.BatchNorm2d)):
                 module.training = False
         return self
 
