@@ -1,8 +1,8 @@
 """How the work grows: an epoch, the vocabulary, the search and the scores at N, 2N and 4N.
 
-The exponent is the slope of time against size on logarithmic scales, 1 for linear growth. Only the work itself
-is timed; captions are all different, and the scores are less what they take for a single picture, which is
-the start of two Java programs.
+The exponent is the slope of time against size on logarithmic scales, 1 for linear growth. Only the work
+itself is timed; pictures are all different, and the scores are less what they take for a single one, which
+is the start of two Java programs.
 """
 
 from collections import Counter
