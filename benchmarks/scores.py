@@ -80,9 +80,8 @@ def compare(ours: Scores, theirs: Mapping[str, Result]) -> None:
     """All figures are there and the same, of all images together and of each."""
     require(ours.totals.keys() == set(NAMES) - {"SPICE"}, f"scores are absent: {ours.absent}")
     for name, (total, rows) in theirs.items():
-        apart = max(
-            abs(ours.totals[name] - total), float(np.abs(np.subtract(ours.per_image[name], rows)).max())
-        )
+        figures = np.subtract([ours.totals[name], *ours.per_image[name]], [total, *rows])
+        apart = np.abs(figures).max()
         # CIDEr alone is Capflow's own, and adds in another order.
         near = apart <= 1e-12 * (name == "CIDEr")
         require(near, f"{name} of all images or of one is {apart:.0e} from pycocoevalcap's.")
