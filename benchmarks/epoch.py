@@ -12,7 +12,7 @@ import tempfile
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,7 @@ from capflow.text.vocabulary import Vocabulary
 from capflow.training.cross_entropy import CrossEntropy
 from capflow.training.phase import Phase
 
+Files = Sequence[bytes]
 PICTURES, EACH, BATCH, EPOCHS = 6000, 5, 200, 5
 EMBEDDING, HIDDEN = 256, 100
 # So many pictures are prepared where that is measured.
@@ -53,10 +54,11 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def main() -> None:
     """Measure both encoders and print."""
     captions, vocabulary, texts = sample_captions()
-    origin = f"{texts}, {photographs()[1]}"
+    files, pictures = photographs()
+    origin = f"{texts}, {pictures}"
     for name, work in (("resnet50", "frozen ResNet-50"), ("squeezenet1_0", "frozen SqueezeNet")):
-        peer = PICTURES * EACH * tutorial(name, captions, vocabulary)
-        prepared = PICTURES * preparation(name)
+        peer = PICTURES * EACH * tutorial(name, files, captions, vocabulary)
+        prepared = PICTURES * preparation(name, files)
         ours = epoch(name, captions, vocabulary)
         ratio, whole = peer / ours, EPOCHS * peer / (prepared + EPOCHS * ours)
         print(f"{name}: tutorials {peer:.0f} s an epoch; Capflow {ours:.1f} s, after {prepared:.0f} s once")
@@ -76,10 +78,9 @@ def sample_captions() -> tuple[EncodedCaptions, Vocabulary, str]:
     return EncodedCaptions.encode(told, vocabulary), vocabulary, origin
 
 
-def tutorial(name: str, captions: EncodedCaptions, vocabulary: Vocabulary) -> float:
+def tutorial(name: str, files: Files, captions: EncodedCaptions, vocabulary: Vocabulary) -> float:
     """Seconds that the tutorials' loop takes for a caption."""
     torch.manual_seed(0)
-    files, _ = photographs()
     encoder = torchvision_encoder(name)
     decoder = TutorialDecoder(
         encoder(torch.zeros(1, 3, 224, 224)).shape[1], EMBEDDING, HIDDEN, len(vocabulary)
@@ -115,7 +116,7 @@ def torchvision_encoder(name: str) -> Callable[[Tensor], Tensor]:
     return torch.no_grad()(lambda images: network(images))
 
 
-def preparation(name: str) -> float:
+def preparation(name: str, files: Files) -> float:
     """Seconds that Capflow takes to decode, resize and encode a picture, which it does once."""
     encoder = Encoder(
         EncoderParams(name=name, weights="none", trainable=False, features="pooled", mirrored=False)
@@ -129,14 +130,12 @@ def preparation(name: str) -> float:
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        images = pack(folder / "train.zip", SAMPLE[name])
-        work = fastest({"all": lambda: prepare(folder, images, encode)}, rounds=1)
-    return work["all"] / len(images)
+        images = pack(folder / "train.zip", files, SAMPLE[name])
+        return fastest({"all": lambda: prepare(folder, images, encode)}, rounds=1)["all"] / len(images)
 
 
-def pack(path: Path, count: int) -> list[ImageRecord]:
+def pack(path: Path, files: Files, count: int) -> list[ImageRecord]:
     """An archive of so many photographs, some of them repeatedly."""
-    files, _ = photographs()
     images: list[ImageRecord] = [{"id": number, "file_name": f"{number}.jpg"} for number in range(count)]
     with zipfile.ZipFile(path, "w") as archive:
         for image in images:

@@ -32,7 +32,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         os.environ.pop("MLFLOW_TRACKING_URI", None)  # the store of this folder is measured, nobody's own
-        os.environ.pop("DVC_ROOT", None)
         Path("dvc.yaml").write_text("stages: {}\n")
         mlflow.set_tracking_uri(tracking.tracking_uri())
         with tracking.training_run(params) as recorder, mlflow.start_run():
