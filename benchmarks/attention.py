@@ -123,8 +123,8 @@ def compare(ours: Callable[[], Tensor], theirs: Callable[[], Tensor], weight: Te
     losses = [ours(), theirs()]
     difference = abs(losses[0].item() - losses[1].item())
     require(difference <= 1e-5, f"the attention decoder's loss is {difference:.0e} from the tutorial's.")
-    gradients = [torch.autograd.grad(loss, weight)[0] for loss in losses]
-    near = torch.allclose(*gradients, rtol=1e-3, atol=1e-6)
+    gradient, other = (torch.autograd.grad(loss, weight)[0] for loss in losses)
+    near = torch.allclose(gradient, other, rtol=1e-3, atol=1e-6)
     require(near, "the attention decoder's gradient is not the tutorial's.")
     print(f"loss {losses[0].item():.5f}, {difference:.0e} from the tutorial's")
 
