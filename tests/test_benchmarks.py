@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import gpu, growth, page, report, scores, training_step
-from capflow.evaluation.scores import Scores
+from capflow.evaluation.scores import NAMES, Scores
 from capflow.models.decoder import Shape
 from capflow.models.lstm import LSTMDecoder
 
@@ -63,7 +63,7 @@ def test_exponents(seconds: tuple[int, ...], slope: float) -> None:
 
 
 def test_a_score_of_one_image_that_differs_ends_the_benchmark() -> None:
-    names = [name for name in scores.NAMES if name != "SPICE"]
+    names = [name for name in NAMES if name != "SPICE"]
     ours = Scores([1, 2], dict.fromkeys(names, 0.5), {name: [0.25, 0.75] for name in names}, {})
     theirs: dict[str, scores.Result] = {name: (0.5, [0.25, 0.75]) for name in names}
     scores.compare(ours, {**theirs, "CIDEr": (0.5, [0.25, 0.75 + 1e-13])})
