@@ -2,10 +2,10 @@
 
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.inputs import data
 from benchmarks.page import write_table
 from benchmarks.report import machine
 
@@ -16,14 +16,15 @@ HEAD = "| row | work | result | goal | |\n|---|---|---|---|---|\n"
 def main() -> None:
     """Run them and write the table."""
     rows: list[str] = []
-    where = machine()
+    start = time.monotonic()
     for path in sorted(FOLDER.glob("[a-z]*.py")):
         if "def main()" in path.read_text() and path.stem != "gpu":
             print(f"== {path.stem}", flush=True)
             rows += run(f"benchmarks.{path.stem}")
     rows.sort(key=lambda line: int(line.split("|")[1]))
-    moment = datetime.now(UTC).date().isoformat()
-    write_table("table", f"`make bench`, {moment}, {where}, {data()}:\n\n{HEAD}{''.join(rows)}")
+    moment, minutes = datetime.now(UTC).date().isoformat(), (time.monotonic() - start) / 60
+    about = f"`make bench`, {moment}, {minutes:.0f} minutes on {machine()}"
+    write_table("table", f"{about}:\n\n{HEAD}{''.join(rows)}")
     if any(line.startswith("| 0 |") for line in rows):
         sys.exit("some benchmarks did not run; the table says which")
 

@@ -23,7 +23,7 @@ import numpy as np
 import requests
 
 from benchmarks.inputs import jpeg
-from benchmarks.report import row
+from benchmarks.report import require, row
 from capflow import project
 from capflow.data.crew import CONNECTIONS
 from capflow.data.download import fetch
@@ -74,7 +74,9 @@ def rate(work: Callable[[Sequence[str]], None], base: str, count: int) -> float:
     Path("dvc.yaml").touch()
     begun = time.perf_counter()
     work(urls)
-    return count / (time.perf_counter() - begun)
+    seconds = time.perf_counter() - begun
+    require(sum(1 for _ in Path().rglob("*.jpg")) == count, "pictures are missing after a download.")
+    return count / seconds
 
 
 def capflow(urls: Sequence[str]) -> None:

@@ -19,19 +19,14 @@ _SOME = 250
 _SCENES = 5000
 
 
-def data() -> str:
-    """What the benchmarks read, in words."""
-    return "real photographs and captions" if os.environ.get("CAPFLOW_BENCH_DATA") else "generated data"
-
-
 def photographs() -> tuple[list[bytes], str]:
-    """Up to 250 JPEGs, and where they come from."""
-    folder = os.environ.get("CAPFLOW_BENCH_DATA")
-    paths = sorted(Path(folder).rglob("*.jpg"))[:_SOME] if folder else []
+    """Up to 250 JPEGs, and what they are."""
+    folder = _folder()
+    paths = sorted(folder.rglob("*.jpg"))[:_SOME] if folder else []
     if paths:
-        return [path.read_bytes() for path in paths], f"photographs below {Path(paths[0]).parents[1].name}"
+        return [path.read_bytes() for path in paths], f"photographs of {paths[0].parents[1].name}"
     random = np.random.default_rng(0)
-    return [jpeg(random, 640, 480) for _ in range(_SOME)], "smooth noise, 640x480"
+    return [jpeg(random, 640, 480) for _ in range(_SOME)], "generated pictures, 640x480"
 
 
 def jpeg(random: np.random.Generator, width: int, height: int) -> bytes:
@@ -43,16 +38,16 @@ def jpeg(random: np.random.Generator, width: int, height: int) -> bytes:
 
 
 def some_captions() -> tuple[Annotations, str]:
-    """About 25,000 captions of 5,000 images, and where they come from."""
-    path = Path(os.environ.get("CAPFLOW_BENCH_DATA", "."), "captions_val2017.json")
-    if path.exists():
-        return annotations.read(path), path.name
+    """About 25,000 captions of 5,000 images, and what they are."""
+    folder = _folder()
+    if folder and (path := folder / "captions_val2017.json").exists():
+        return annotations.read(path), "COCO captions"
     spec = ScenesSpec(kind="scenes", captions="all", seed=0, train=_SCENES, val=1, test=1, size=32)
-    return ScenesSource(spec).annotations()["train"], "captions of generated scenes"
+    return ScenesSource(spec).annotations()["train"], "generated captions"
 
 
 def to_score() -> tuple[dict[int, list[str]], dict[int, str], str]:
-    """Five references of each image, by ascending id, something to score, and where they come from.
+    """Five references of each image, by ascending id, something to score, and what they are.
 
     What is scored begins as the image's first caption does, and ends as another image's.
     """
@@ -62,4 +57,9 @@ def to_score() -> tuple[dict[int, list[str]], dict[int, str], str]:
     for (image, own), other in zip(references.items(), [*references.values()][::-1], strict=True):
         begin, end = own[0].split(), other[-1].split()
         predictions[image] = " ".join(begin[: len(begin) // 2] + end[len(end) // 2 :])
-    return references, predictions, f"{len(references)} images, {origin}"
+    return references, predictions, origin
+
+
+def _folder() -> Path | None:
+    name = os.environ.get("CAPFLOW_BENCH_DATA")
+    return Path(name) if name else None

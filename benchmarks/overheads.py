@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.report import row
+from benchmarks.report import environment, row
 
 ROOT = Path(__file__).parents[1]
 TRIED = 2
@@ -66,7 +66,7 @@ def fastest(folder: Path, *command: str, code: int = 0) -> float:
 
 def timed(folder: Path, *command: str, code: int = 0) -> float:
     """The seconds that a command takes, which has to end with ``code``."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "MLFLOW_"))}
+    kept = environment()
     person = {
         f"GIT_{who}_{what}": "bench@example.org"
         for who in ("AUTHOR", "COMMITTER")

@@ -1,7 +1,9 @@
 """Numbers of each training step recorded in MLflow's SQLite store: in batches, and by mlflow.log_metric.
 
-The training step that this is compared with is a small one: the default decoder on features that are
-given, with the few words of the generated scenes.
+Capflow records as many as a training of COCO does in 20 epochs, the peer, in turn, a hundredth of them, each
+into a run that is open already. A single number waits for the disk, a batch for the processor, and either may
+be busy with something else: hence the many rounds. The training step that this is compared with is a small
+one: the default decoder on features that are given, with the few words of the generated scenes.
 """
 
 import os
@@ -11,7 +13,7 @@ from pathlib import Path
 import mlflow
 import torch
 
-from benchmarks.report import Work, fastest, row
+from benchmarks.report import Work, fastest, require, row
 from capflow import tracking
 from capflow.models.captioner import DECODERS
 from capflow.models.decoder import Shape
@@ -19,7 +21,7 @@ from capflow.params import Params, load_params
 from capflow.tracking import RunRecorder
 from capflow.training.cross_entropy import caption_loss
 
-STEPS, SINGLY, ROUNDS = 5000, 25, 2
+STEPS, SINGLY, ROUNDS = 5000, 50, 8
 CHANNELS, WORDS, LENGTH = 512, 100, 12
 
 
@@ -29,8 +31,10 @@ def main() -> None:
     train = training_step(params)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        os.environ.pop("MLFLOW_TRACKING_URI", None)  # the store of this folder is measured, nobody's own
         Path("dvc.yaml").write_text("stages: {}\n")
-        with tracking.training_run(params) as recorder:
+        mlflow.set_tracking_uri(tracking.tracking_uri())
+        with tracking.training_run(params) as recorder, mlflow.start_run():
             best = fastest(
                 {
                     "mlflow.log_metric": singly,
@@ -53,12 +57,10 @@ def main() -> None:
 
 
 def singly() -> None:
-    """Record some steps the usual way, in a run of their own."""
-    mlflow.set_tracking_uri(tracking.tracking_uri())
-    with mlflow.start_run():
-        for step in range(SINGLY):
-            mlflow.log_metric("train_loss", 1 / (step + 1), step=step)
-            mlflow.log_metric("lr", 0.1, step=step)
+    """Record some steps the usual way."""
+    for step in range(SINGLY):
+        mlflow.log_metric("train_loss", 1 / (step + 1), step=step)
+        mlflow.log_metric("lr", 0.1, step=step)
 
 
 def batched(recorder: RunRecorder) -> None:
@@ -87,9 +89,8 @@ def check() -> None:
     client = mlflow.MlflowClient(tracking.tracking_uri())
     (run,) = mlflow.search_runs(experiment_names=[tracking.EXPERIMENT], output_format="list")
     recorded = client.get_metric_history(run.info.run_id, "train_loss")
-    assert {(metric.step, metric.value) for metric in recorded} == {  # noqa: S101
-        (step, 1 / (step + 1)) for step in range(STEPS)
-    }
+    wanted = {(step, 1 / (step + 1)) for step in range(STEPS)}
+    require({(metric.step, metric.value) for metric in recorded} == wanted, "a number was lost.")
 
 
 if __name__ == "__main__":
