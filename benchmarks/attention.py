@@ -28,6 +28,7 @@ PARAMS = DecoderParams(
     layers=1,
     heads=1,
     attention=512,
+    project=0,
     doubly_stochastic=1.0,
     dropout=0.0,
     tied=False,

@@ -28,6 +28,7 @@ PARAMS = DecoderParams(
     layers=1,
     heads=1,
     attention=1,
+    project=0,
     doubly_stochastic=0.0,
     dropout=0.0,
     tied=False,

@@ -37,6 +37,7 @@ settings=(
     decoder.hidden=512
     decoder.layers=1
     decoder.heads=8
+    decoder.project=0
     decoder.attention=512
     decoder.doubly_stochastic=1.0
     decoder.dropout=0.4

@@ -35,6 +35,7 @@ _PARAMS: dict[str, dict[str, Any]] = {
         "layers": 1,
         "heads": 2,
         "attention": 10,
+        "project": 0,
         "doubly_stochastic": 1.0,
         "dropout": 0.0,
         "tied": False,

@@ -73,6 +73,7 @@ class DecoderParams(Section):
     hidden: Width
     layers: Annotated[int, Field(ge=1, le=8)]
     heads: Annotated[int, Field(ge=1, le=64)]
+    project: Annotated[int, Field(ge=0, le=16384)]
     attention: Width
     doubly_stochastic: Annotated[float, Field(ge=0, le=100)]
     dropout: Share

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from benchmarks.attention import Tutorial
 from capflow.models.attention import AttentionDecoder
+from capflow.models.soft import SoftDecoder
 from capflow.models.updown import UpDownDecoder
 from capflow.training.cross_entropy import caption_loss
 from tests.decoders import PICTURE, SHAPE, decoder, example
@@ -79,3 +80,19 @@ def test_the_memory_is_never_of_reduced_precision(kind: str) -> None:
     assert isinstance(model, AttentionDecoder | UpDownDecoder)
     with torch.autocast("cpu", torch.bfloat16):
         assert model.begin(torch.randn(2, *SHAPE[:2]))["c"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", ["attention", "updown"])
+def test_projected_cells_are_all_that_is_seen_of_a_picture(kind: str) -> None:
+    model, inner = decoder(kind, project=6), decoder(kind, SHAPE._replace(channels=6))
+    features, tokens = example()
+    assert isinstance(model, SoftDecoder)
+    inner.load_state_dict(
+        {name: weight for name, weight in model.state_dict().items() if not name.startswith("project.")}
+    )
+    shorter = model.project(features)
+    assert shorter.shape == (*features.shape[:2], 6)
+    losses = [
+        caption_loss(seeing, seen, PICTURE, tokens) for seeing, seen in ((model, features), (inner, shorter))
+    ]
+    torch.testing.assert_close(*losses)

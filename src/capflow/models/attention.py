@@ -25,11 +25,11 @@ class AttentionDecoder(SoftDecoder):
     def __init__(self, params: DecoderParams, shape: Shape) -> None:
         """Build the layers for features and a vocabulary of the given shape."""
         super().__init__(params, shape)
-        self.soft = SoftAttention(shape.channels, params.hidden, params.attention, nn.ReLU(inplace=True))
-        self.init_h = nn.Linear(shape.channels, params.hidden)
-        self.init_c = nn.Linear(shape.channels, params.hidden)
-        self.gate = nn.Linear(params.hidden, shape.channels)
-        self.from_picture = nn.Linear(shape.channels, 4 * params.hidden, bias=False)
+        self.soft = SoftAttention(self.channels, params.hidden, params.attention, nn.ReLU(inplace=True))
+        self.init_h = nn.Linear(self.channels, params.hidden)
+        self.init_c = nn.Linear(self.channels, params.hidden)
+        self.gate = nn.Linear(params.hidden, self.channels)
+        self.from_picture = nn.Linear(self.channels, 4 * params.hidden, bias=False)
         self.from_before = nn.Linear(params.hidden, 4 * params.hidden, bias=False)
 
     def begin(self, features: Tensor) -> Tensors:

@@ -33,7 +33,7 @@ DECODERS: dict[str, Callable[[DecoderParams, Shape], Decoder]] = {
     "transformer": TransformerDecoder,
 }
 # What the decoder's section of the first models did not say.
-_FIRST = {"heads": 1, "attention": 1, "doubly_stochastic": 0.0, "tied": False}
+_FIRST = {"heads": 1, "project": 0, "attention": 1, "doubly_stochastic": 0.0, "tied": False}
 
 
 class CaptionerConfig(Section):

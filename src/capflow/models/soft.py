@@ -6,6 +6,10 @@ Translation by Jointly Learning to Align and Translate, ICLR 2015; Xu et al.: Sh
 
     e_ti = w . f(U v_i + W h_t),    a_t = softmax(e_t),    z_t = sum_i a_ti v_i
 
+With ``project``, v_i = dropout(ReLU(P u_i + b)) of the cells u_i that the encoder gives: shorter, and
+learnt for captions (Luo, Price, Cohen, Shakhnarovich: Discriminability Objective for Training Descriptive
+Captions, CVPR 2018, and most Up-Down captioners since).
+
 U v_i is made once for each picture, and what words add to the LSTM's gates once for all of them. Each
 step has only the captions that are so long, beside the others of their pictures.
 """
@@ -64,8 +68,21 @@ class SoftAttention(nn.Module):
         return grid.collect(seen), grid.collect(weights)
 
 
+def projection(channels: int, params: DecoderParams) -> nn.Module:
+    """What brings cells, float [..., channels], to the length that ``decoder.project`` asks for."""
+    if not params.project:
+        return nn.Identity()
+    return nn.Sequential(
+        nn.Linear(channels, params.project), nn.ReLU(inplace=True), nn.Dropout(params.dropout)
+    )
+
+
 class SoftDecoder(AttentiveDecoder):
-    """A recurrence over words with one look at the picture in each step."""
+    """A recurrence over words with one look at the picture in each step.
+
+    Attributes:
+        channels: the length of cells as attention sees them.
+    """
 
     soft: SoftAttention
 
@@ -73,6 +90,8 @@ class SoftDecoder(AttentiveDecoder):
         """Build the layers around the recurrence."""
         super().__init__()
         self.norm = standardise(shape.channels, wanted=params.batch_norm)
+        self.channels = params.project or shape.channels
+        self.project = projection(shape.channels, params)
         self.embed = word_vectors(params, shape.words)
         self.from_word = nn.Linear(params.embedding, 4 * params.hidden)
         self.dropout = nn.Dropout(params.dropout)
@@ -127,7 +146,7 @@ class SoftDecoder(AttentiveDecoder):
 
     def init(self, features: Tensor) -> State:
         """What was seen of pictures, and what is remembered before the first word."""
-        features = self.norm(features)
+        features = self._cells(features)
         return State(self.look(features), self.begin(features))
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:
@@ -138,11 +157,16 @@ class SoftDecoder(AttentiveDecoder):
         _, memory = self.advance(word, state.candidates, state.pictures, grid)
         return self.words(memory["h"]), State(state.pictures, memory)
 
+    def _cells(self, features: Tensor) -> Tensor:
+        """The cells as attention sees them, [P, cells, self.channels]."""
+        cells: Tensor = self.project(self.norm(features))
+        return cells
+
     def _read(
         self, features: Tensor, picture: Tensor, said: PackedSequence
     ) -> tuple[PackedSequence, PackedSequence]:
         """Output, [R, hidden], and weights of the cells, [R, cells], for each word of packed captions."""
-        features = self.norm(features)
+        features = self._cells(features)
         inputs = self.from_word(self.dropout(self.embed(said.data)))
         picture = picture[said.sorted_indices]
         memory = {name: value.index_select(0, picture) for name, value in self.begin(features).items()}

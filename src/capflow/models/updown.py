@@ -26,10 +26,10 @@ class UpDownDecoder(SoftDecoder):
         """Build the layers for features and a vocabulary of the given shape."""
         super().__init__(params, shape)
         gates = 4 * params.hidden
-        self.soft = SoftAttention(shape.channels, params.hidden, params.attention, nn.Tanh())
-        self.from_mean = nn.Linear(shape.channels, gates, bias=False)
+        self.soft = SoftAttention(self.channels, params.hidden, params.attention, nn.Tanh())
+        self.from_mean = nn.Linear(self.channels, gates, bias=False)
         self.from_outputs = nn.Linear(2 * params.hidden, gates, bias=False)
-        self.write_seen = nn.Linear(shape.channels, gates)
+        self.write_seen = nn.Linear(self.channels, gates)
         self.write_outputs = nn.Linear(2 * params.hidden, gates, bias=False)
 
     def look(self, features: Tensor) -> Tensors:
