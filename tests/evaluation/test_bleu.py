@@ -33,7 +33,7 @@ def scores(references: Sequence[list[str]], said: Sequence[tuple[int, str]]) -> 
     bleu = Bleu4(words.captions(references))
     captions = words.captions([text] for _, text in said)
     rows = np.array([row for row, _ in said], np.int64)
-    return bleu(Captions(captions.words, captions.lengths, rows)).tolist()
+    return list(bleu(Captions(captions.words, captions.lengths, rows)))
 
 
 @settings(max_examples=60)

@@ -50,7 +50,8 @@ class Bleu4:
         lengths = self._lengths[pairs.reference]
         far = np.abs(lengths - hypotheses.lengths[pairs.hypothesis])
         # The least of such numbers is of the least distance, then of the least length.
-        return np.minimum.reduceat(far << 31 | lengths, pairs.first) & _LENGTH
+        nearest: Ids = np.minimum.reduceat(far << 31 | lengths, pairs.first) & _LENGTH
+        return nearest
 
 
 class _Index:
