@@ -50,8 +50,8 @@ class Bleu4:
         lengths = self._lengths[pairs.reference]
         far = np.abs(lengths - hypotheses.lengths[pairs.hypothesis])
         # The least of such numbers is of the least distance, then of the least length.
-        nearest: Ids = np.minimum.reduceat(far << 31 | lengths, pairs.first)
-        return nearest & _LENGTH
+        least: Ids = np.minimum.reduceat(far << 31 | lengths, pairs.first)
+        return np.bitwise_and(least, _LENGTH)
 
 
 class _Index:
