@@ -50,8 +50,7 @@ class Bleu4:
         lengths = self._lengths[pairs.reference]
         far = np.abs(lengths - hypotheses.lengths[pairs.hypothesis])
         # The least of such numbers is of the least distance, then of the least length.
-        least: Ids = np.minimum.reduceat(far << 31 | lengths, pairs.first)
-        return np.bitwise_and(least, _LENGTH)
+        return np.minimum.reduceat(far << 31 | lengths, pairs.first) & _LENGTH
 
 
 class _Index:
@@ -69,4 +68,6 @@ class _Index:
 
     def right(self, counts: Counts, images: Ids) -> Ids:
         """How often each n-gram of hypotheses is right, int64 [E]; ``images`` are those of the hypotheses."""
-        return np.minimum(counts.times, self._most[self._places.find(counts.gram, images[counts.caption])])
+        most = self._most[self._places.find(counts.gram, images[counts.caption])]
+        right: Ids = np.minimum(counts.times, most)
+        return right
