@@ -1,7 +1,8 @@
 """A step of self-critical training: how much of it the rewards take.
 
-32 pictures, 5 captions drawn of each, on random features, for 6,000 pictures with five references each. The
-decoder first learns to say something: rewards of captions without a known n-gram would cost too little.
+The reward is CIDEr-D and BLEU-4, of 5 captions drawn of each of 32 pictures, on random features, for 6,000
+pictures with five references each. The decoder first learns to say something: rewards of captions without a
+known n-gram would cost too little.
 """
 
 import time
@@ -44,7 +45,7 @@ def main() -> None:
     captions, vocabulary, origin = sample_captions()
     batches = Batches(captions, np.arange(PICTURES), 160, "padded", 1)
     cells = np.random.default_rng(0).random((PICTURES, 1, 1, CHANNELS), np.float32).astype(np.float16)
-    step, spent = measure(captioner(len(vocabulary)), cells, batches, Timed(batches))
+    step, spent = measure(captioner(len(vocabulary)), cells, batches, Timed(batches, bleu=1.0))
     print(f"{step * 1e3:.0f} ms a step, {spent * 1e3:.1f} ms of them for rewards")
     share = spent / step
     row(9, f"rewards in a self-critical step, {origin}", f"{share:.1%} of it", "<= 10 %", met=share <= 0.1)

@@ -72,6 +72,7 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
         ),
         ({"decoder.hidden": 10**9}, "`decoder.hidden` is 1000000000"),
         ({"train.self_critical.samples": 1}, "`train.self_critical.samples` is 1"),
+        ({"train.self_critical.bleu": -1}, "`train.self_critical.bleu` is -1"),
         ({"train.ema": 1.0}, "`train.ema` is 1.0"),
         ({"train.encoder.from_epoch": 0}, "`train.encoder.from_epoch` is 0"),
         ({"train.batch_size": 10**30}, "`train.batch_size` is 1"),

@@ -15,21 +15,27 @@ from capflow.data.dataset import load_spec
 from capflow.params import Params, load_params
 from tests.checkout import ROOT
 
-RECIPES = sorted(path.name for path in (ROOT / "runs").glob("*.sh"))
+ABLATION = "flickr8k_ablation.sh"
+RECIPES = sorted(path.name for path in (ROOT / "runs").glob("*.sh") if path.name != ABLATION)
 # Instead of DVC: one argument a line.
 SPY = f'#!{sys.executable}\nimport sys\nprint("\\n".join(sys.argv[1:]))\n'
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
+    return equip(tmp_path)
+
+
+def equip(folder: Path) -> Path:
+    """Fill a folder with recipes, the catalogue, parameters, and a DVC that only says what it got."""
     for name in ("runs", "data/sources"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    dvc = tmp_path / ".venv/bin/dvc"
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "params.yaml", folder)
+    dvc = folder / ".venv/bin/dvc"
     dvc.parent.mkdir(parents=True)
     dvc.write_text(SPY)
     dvc.chmod(0o755)
-    return tmp_path
+    return folder
 
 
 def start(checkout: Path, recipe: str, *arguments: str, **inputs: str) -> "subprocess.CompletedProcess[str]":
@@ -133,3 +139,59 @@ def test_a_folder_is_named_from_where_the_recipe_is_called_whatever_its_name(
     assert start(checkout, recipe, **{name: "nowhere"}).stderr.startswith(
         f"{name}: there is no folder nowhere"
     )
+
+
+@pytest.fixture(scope="module")
+def ablation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[str]]]:
+    """A checkout, and what the ablation puts into the queue there: settings by name."""
+    checkout = equip(tmp_path_factory.mktemp("capflow"))
+    output = start(checkout, ABLATION, "-S", "train.epochs=5", FLICKR8K_ROOT=str(checkout)).stdout
+    queued = {}
+    for arguments in output.split("exp\nrun\n")[1:]:
+        lines = arguments.splitlines()
+        assert "--queue" in lines
+        assert lines[-2:] == ["-S", "train.epochs=5"]
+        name = lines[lines.index("--name") + 1]
+        assert name not in queued
+        queued[name] = settings(f"exp\nrun\n{arguments}")
+    return checkout, queued
+
+
+def test_every_experiment_of_the_ablation_has_parameters_that_fit(
+    ablation: tuple[Path, dict[str, list[str]]],
+) -> None:
+    checkout, queued = ablation
+    chosen = []
+    for settings_of_one in queued.values():
+        for setting in settings_of_one:
+            apply(checkout, setting)
+        chosen.append(load_params(checkout / "params.yaml"))
+    base, *others = chosen
+    assert base.stored_features
+    assert len({params.model_dump_json() for params in chosen}) == len(chosen), "two are the same"
+    assert {params.decoder.name for params in chosen} == {"lstm", "attention", "updown", "transformer"}
+    assert {params.generate.beam for params in chosen} == {1, 3, 5}
+    for changed in ("label_smoothing", "self_critical"):
+        assert any(getattr(params.train, changed) != getattr(base.train, changed) for params in others)
+    assert any(params.encoder.trainable for params in others)
+
+
+def test_experiments_of_the_ablation_have_names(ablation: tuple[Path, dict[str, list[str]]]) -> None:
+    names = list(ablation[1])
+    assert names[0] == "ablation-base"
+    assert all(name.startswith("ablation-") for name in names)
+    assert "ablation-transformer-tuned-critical" in names
+
+
+def test_the_ablation_without_its_data_says_which_variable_to_set(checkout: Path) -> None:
+    result = start(checkout, ABLATION)
+    assert result.returncode != 0
+    assert "FLICKR8K_ROOT" in result.stderr.splitlines()[-1]
+    assert not result.stdout
+
+
+def test_the_table_of_the_ablation_is_asked_of_dvc(checkout: Path) -> None:
+    result = start(checkout, ABLATION, "--table")
+    assert result.returncode == 0, result.stderr
+    arguments = (checkout / "ablation.csv").read_text().splitlines()
+    assert arguments[:3] == ["exp", "show", "--csv"]

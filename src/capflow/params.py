@@ -125,11 +125,15 @@ class EncoderLearningParams(Section):
 
 
 class SelfCriticalParams(Section):
-    """Epochs of :mod:`capflow.training.self_critical`, with ``samples`` captions of each picture."""
+    """Epochs of :mod:`capflow.training.self_critical`, with ``samples`` captions of each picture.
+
+    ``bleu`` is the weight of BLEU-4 in the reward, where CIDEr-D has 1.
+    """
 
     epochs: Annotated[int, Field(ge=0, lt=2**53)]
     lr: Rate
     samples: Annotated[int, Field(ge=2, le=64)]
+    bleu: Annotated[float, Field(ge=0, le=100)]
 
 
 class TrainParams(Section):

@@ -186,7 +186,7 @@ def test_one_seed_gives_one_model_bit_for_bit(name: str) -> None:
             "ema": 0.9,
             "accumulate": 2,
             "scheduled_sampling": 0.5,
-            "self_critical": {"epochs": 1, "lr": 0.001, "samples": 2},
+            "self_critical": {"epochs": 1, "lr": 0.001, "samples": 2, "bleu": 0.0},
         }
         params, pictures = train_params(precision="auto", **learning), pixels(5)
         augment = AugmentParams(crop=28, flip=True)

@@ -19,7 +19,7 @@ def test_self_critical_epochs_begin_with_the_best_one_and_are_counted_on() -> No
         seen.append(state(model))
         return script()
 
-    params = train_params(epochs=2, self_critical={"epochs": 2, "lr": 1e-9, "samples": 3})
+    params = train_params(epochs=2, self_critical={"epochs": 2, "lr": 1e-9, "samples": 3, "bleu": 0.0})
     history = trainer(params, score, model, notes).run()
     assert all(torch.allclose(seen[0][name], seen[2][name], atol=1e-6) for name in seen[0])
     assert not same(seen[0], seen[1])
@@ -32,7 +32,9 @@ def test_self_critical_epochs_begin_with_the_best_one_and_are_counted_on() -> No
 
 
 def test_patience_of_self_critical_epochs_begins_with_them() -> None:
-    params = train_params(epochs=2, patience=2, self_critical={"epochs": 5, "lr": 0.001, "samples": 2})
+    params = train_params(
+        epochs=2, patience=2, self_critical={"epochs": 5, "lr": 0.001, "samples": 2, "bleu": 0.0}
+    )
     history = trainer(params, scripted(0.5, 0.4, 0.3, 0.2, 0.9)).run()
     assert [row["val_CIDEr"] for row in history.epochs] == [0.5, 0.4, 0.3, 0.2]
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 
 from capflow.data.batches import Batch
@@ -31,7 +32,8 @@ def padded(texts: list[list[str]]) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.array([[row + [PAD] * (length - len(row)) for row in picture] for picture in rows])
 
 
-def test_rewards_are_those_of_pycocoevalcap_with_the_end_as_a_word() -> None:
+@pytest.mark.parametrize("bleu", [0.0, 0.5])
+def test_rewards_are_those_of_pycocoevalcap_with_the_end_as_a_word(bleu: float) -> None:
     said = [
         ["a blue box <end>", "a red box on the", "<end>"],
         ["a red ball <end>", "the ball on the table <end>", "a a a a"],
@@ -43,13 +45,16 @@ def test_rewards_are_those_of_pycocoevalcap_with_the_end_as_a_word() -> None:
         row = int(np.searchsorted(image_ids, image))
         words = [VOCABULARY.words[number] for number in encoded.padded(np.array([place]))[0] if number]
         truths.setdefault(row, []).append(" ".join(words[1:]))
-    found = Rewards(batches(train_params()))(ROWS, padded(said))
+    found = Rewards(batches(train_params()), bleu)(ROWS, padded(said))
     for column in range(3):
         # All pictures are scored, as those that have an n-gram are counted among all.
         hypotheses = {row: [truths[row][0]] for row in truths}
         hypotheses |= {int(row): [said[place][column]] for place, row in enumerate(ROWS)}
-        _, expected = Cider().compute_score(dict(sorted(truths.items())), dict(sorted(hypotheses.items())))
-        np.testing.assert_allclose(found[:, column], np.array(expected)[ROWS], rtol=0, atol=1e-12)
+        scored = dict(sorted(truths.items())), dict(sorted(hypotheses.items()))
+        _, cider = Cider().compute_score(*scored)
+        _, (*_, bleu_4) = Bleu(4).compute_score(*scored, verbose=0)
+        expected = np.array(cider) + bleu * np.array(bleu_4)
+        np.testing.assert_allclose(found[:, column], expected[ROWS], rtol=0, atol=1e-12)
     assert found[0, 0] > found[0, 1] > 0
 
 
@@ -80,8 +85,10 @@ def test_what_is_better_than_the_others_becomes_likelier(name: str, monkeypatch:
     monkeypatch.setattr("capflow.training.self_critical.sample", lambda *_: (padded, None))
     model = captioner(decoder={"name": name, "embedding": 16})
     model.train()
-    params = train_params(self_critical={"epochs": 1, "lr": 0.001, "samples": 2}, optimizer="adamw")
-    objective = SelfCritical(model, inputs(), Rewards(batches(params)), SAMPLING, params)
+    params = train_params(
+        self_critical={"epochs": 1, "lr": 0.001, "samples": 2, "bleu": 0.0}, optimizer="adamw"
+    )
+    objective = SelfCritical(model, inputs(), Rewards(batches(params), 0.0), SAMPLING, params)
     phase = Phase(model, objective, params, 0.001, 1, 1)
     before = [log_p(model, caption, 0) for caption in drawn[0].tolist()]
     loss, reward = phase.update([Batch(np.array([0]), torch.tensor([0]), torch.tensor([[START, END]]))])
@@ -99,8 +106,8 @@ def test_what_is_better_than_the_others_becomes_likelier(name: str, monkeypatch:
 def test_rewards_rise(name: str) -> None:
     model = captioner(decoder={"name": name, "embedding": 16})
     model.train()
-    params = train_params(self_critical={"epochs": 1, "lr": 0.01, "samples": 8}, batch_size=10)
-    objective = SelfCritical(model, inputs(), Rewards(batches(params)), SAMPLING, params)
+    params = train_params(self_critical={"epochs": 1, "lr": 0.01, "samples": 8, "bleu": 0.0}, batch_size=10)
+    objective = SelfCritical(model, inputs(), Rewards(batches(params), 0.0), SAMPLING, params)
     phase = Phase(model, objective, params, 0.03, 1, 100)
     batch = next(batches(params).epoch(1))
     rewards = [phase.update([batch])[1].item() for _ in range(40)]

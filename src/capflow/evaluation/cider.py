@@ -12,17 +12,14 @@ where d is the difference of their lengths in words, and sigma is 6. Nothing her
 captions: the references are an inverted index, from each n-gram and image to the captions that hold it.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from capflow.evaluation.ngrams import LONGEST, Captions, Counts, Ids, count
+from capflow.evaluation.ngrams import LONGEST, Captions, Counts, Ids, Known, Pairs, Places, changes, count
 
 Floats = NDArray[np.float64]
 
 _SIGMA = 6.0
-_NEVER = np.iinfo(np.int64).max
 
 
 class CiderD:
@@ -49,8 +46,8 @@ class CiderD:
 
     def __call__(self, hypotheses: Captions) -> Floats:
         """The score of each hypothesis, float64 [M], from 0 to 10; an image may have any number of them."""
-        pairs = _Pairs.of(hypotheses.images, self._per_image)
-        numbered = count(hypotheses, lambda last, keys: self._indices[last].numbers(keys))
+        pairs = Pairs.of(hypotheses.images, self._per_image)
+        numbered = count(hypotheses, lambda last, keys: self._indices[last].known.numbers(keys))
         cosines = np.zeros(len(pairs.reference))
         for index, counts in zip(self._indices, numbered, strict=True):
             cosines += index.cosines(counts, hypotheses.images, pairs)
@@ -60,33 +57,11 @@ class CiderD:
         return 10 / LONGEST * sums / self._per_image[hypotheses.images]
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """P pairs of a hypothesis and a reference of its image: all of each hypothesis, in order.
-
-    Attributes:
-        hypothesis: int64 [P], ascending.
-        reference: int64 [P].
-        offset: int64 [M], what to add to the number of a reference for the number of the pair.
-    """
-
-    hypothesis: Ids
-    reference: Ids
-    offset: Ids
-
-    @classmethod
-    def of(cls, images: Ids, per_image: Ids) -> "_Pairs":
-        """Pair hypotheses, by the row of their image, with the references, by their number an image."""
-        many = per_image[images]
-        offset = (np.cumsum(many) - many) - (np.cumsum(per_image) - per_image)[images]
-        hypothesis = np.repeat(np.arange(len(images)), many)
-        return cls(hypothesis, np.arange(len(hypothesis)) - offset[hypothesis], offset)
-
-
 class _Index:
     """Where the n-grams of one length stand in the references, and what they weigh there.
 
-    What is looked up has one more item at its end, for what is not found.
+    Attributes:
+        known: the n-grams.
     """
 
     def __init__(self, counts: Counts, images: Ids, rows: int, first: int) -> None:
@@ -99,38 +74,29 @@ class _Index:
             first: the images from here on are the documents.
         """
         image = images[counts.caption]
-        self._keys, self._rows = np.append(counts.keys, _NEVER), rows
-        anew = _changes(counts.gram) | _changes(image)
-        frequency = np.bincount(counts.gram[anew & (image >= first)], minlength=len(self._keys))
+        self.known = Known(counts.keys)
+        anew = changes(counts.gram) | changes(image)
+        frequency = np.bincount(counts.gram[anew & (image >= first)], minlength=len(self.known))
         self._idf = np.log(float(images[-1] + 1 - first)) - np.log(np.maximum(1.0, frequency))
         own = image < rows
         gram, self._captions = counts.gram[own], counts.caption[own]
         self._weights = counts.times[own] * self._idf[gram]
         self._norms = _norms(self._captions, self._weights, len(images))
-        place = gram * rows + image[own]
-        starts = np.flatnonzero(_changes(place))
-        self._places = np.append(place[starts], _NEVER)
-        self._starts = np.append(starts, [len(place), len(place)])
+        self._places = Places(gram, image[own], rows)
 
-    def numbers(self, keys: Ids) -> Ids:
-        """The numbers of n-grams by their keys, int64 [U]; those not known get higher ones of their own."""
-        found = np.searchsorted(self._keys, keys)
-        return np.where(self._keys[found] == keys, found, len(self._keys) + np.arange(len(keys)))
-
-    def cosines(self, counts: Counts, images: Ids, pairs: "_Pairs") -> Floats:
+    def cosines(self, counts: Counts, images: Ids, pairs: Pairs) -> Floats:
         """The cosine of each pair, float64 [P], without the factor for their lengths.
 
         Args:
-            counts: the n-grams of the hypotheses, as :meth:`numbers` numbers them.
+            counts: the n-grams of the hypotheses, as :attr:`known` numbers them.
             images: int64 [M], the image of each hypothesis.
             pairs: hypotheses and references.
         """
         weights = counts.times * self._idf[np.minimum(counts.gram, len(self._idf) - 1)]
-        place = counts.gram * self._rows + images[counts.caption]
-        found = np.searchsorted(self._places, place)
-        many = np.where(self._places[found] == place, np.diff(self._starts)[found], 0)
+        found, starts = self._places.find(counts.gram, images[counts.caption]), self._places.starts
+        many = np.diff(starts, append=starts[-1])[found]
         entry = np.repeat(np.arange(len(many)), many)
-        other = np.arange(len(entry)) + (self._starts[found] - np.cumsum(many) + many)[entry]
+        other = np.arange(len(entry)) + (starts[found] - np.cumsum(many) + many)[entry]
         products = np.minimum(weights[entry], self._weights[other]) * self._weights[other]
         pair = self._captions[other] + pairs.offset[counts.caption[entry]]
         dots = np.bincount(pair, products, len(pairs.reference))
@@ -144,12 +110,6 @@ def _together(references: Captions, documents: Captions, rows: int) -> Captions:
         np.concatenate((references.lengths, documents.lengths)),
         np.concatenate((references.images, documents.images + rows)),
     )
-
-
-def _changes(values: Ids) -> NDArray[np.bool_]:
-    """Where a value from 0 on differs from the one before it; the first one does."""
-    changes: NDArray[np.bool_] = np.diff(values, prepend=-1) != 0
-    return changes
 
 
 def _norms(captions: Ids, weights: Floats, total: int) -> Floats:

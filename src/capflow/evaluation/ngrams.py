@@ -1,4 +1,4 @@
-"""The n-grams of many captions as numbers, counted without a loop over captions."""
+"""The n-grams of many captions as numbers, counted and looked up without a loop over captions."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ Ids = NDArray[np.int64]
 LONGEST = 4
 # An n-gram is known by the number of its first n-1 words, shifted by so many bits, and its last word.
 _WORD_BITS = 31
+_NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,79 @@ def count(captions: Captions, number: Callable[[int, Ids], Ids]) -> Iterator[Cou
         keys = before << _WORD_BITS | captions.words[start + last]
         order = np.argsort(keys, kind="stable")
         keys, holder = keys[order], caption[start[order]]
-        new = np.diff(keys, prepend=-1) != 0
+        new = changes(keys)
         gram = number(last, keys[new])[np.cumsum(new) - 1]
-        entry = np.flatnonzero(new | (np.diff(holder, prepend=-1) != 0))
+        entry = np.flatnonzero(new | changes(holder))
         yield Counts(keys[new], gram[entry], holder[entry], np.diff(entry, append=len(keys)))
         before[order] = gram
+
+
+class Known:
+    """The n-grams of one length that references have, numbered from 0 in the order of their keys."""
+
+    def __init__(self, keys: Ids) -> None:
+        """Take the keys, int64 [U], ascending."""
+        self._keys = np.append(keys, _NEVER)
+
+    def __len__(self) -> int:
+        """How many numbers are taken: one more than there are n-grams, for those not known."""
+        return len(self._keys)
+
+    def numbers(self, keys: Ids) -> Ids:
+        """The numbers of n-grams by their keys, int64 [U]; those not known get higher ones of their own."""
+        found = np.searchsorted(self._keys, keys)
+        return np.where(self._keys[found] == keys, found, len(self) + np.arange(len(keys)))
+
+
+class Places:
+    """Where n-grams of one length stand: each in some images, and there in entries that follow each other.
+
+    Attributes:
+        starts: int64 [L + 1], the first entry of each place. The last place is that of whatever does not
+            stand there; it has no entries.
+    """
+
+    def __init__(self, gram: Ids, image: Ids, images: int) -> None:
+        """Index entries, int64 [E], that are sorted by n-gram, then by image; images are below ``images``."""
+        place = gram * images + image
+        starts = np.flatnonzero(changes(place))
+        self._images, self._places = images, np.append(place[starts], _NEVER)
+        self.starts = np.append(starts, len(place))
+
+    def find(self, gram: Ids, image: Ids) -> Ids:
+        """The place of each n-gram in an image."""
+        place = gram * self._images + image
+        found = np.searchsorted(self._places, place)
+        return np.where(self._places[found] == place, found, len(self._places) - 1)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """P pairs of a hypothesis and a reference of its image: all of each hypothesis, in order.
+
+    Attributes:
+        hypothesis: int64 [P], ascending.
+        reference: int64 [P].
+        first: int64 [M], the first pair of each hypothesis.
+        offset: int64 [M], what to add to the number of a reference for the number of the pair.
+    """
+
+    hypothesis: Ids
+    reference: Ids
+    first: Ids
+    offset: Ids
+
+    @classmethod
+    def of(cls, images: Ids, per_image: Ids) -> "Pairs":
+        """Pair hypotheses, by the row of their image, with the references, by their number an image."""
+        many = per_image[images]
+        first = np.cumsum(many) - many
+        offset = first - (np.cumsum(per_image) - per_image)[images]
+        hypothesis = np.repeat(np.arange(len(images)), many)
+        return cls(hypothesis, np.arange(len(hypothesis)) - offset[hypothesis], first, offset)
+
+
+def changes(values: Ids) -> NDArray[np.bool_]:
+    """Where a value from 0 on differs from the one before it; the first one does."""
+    found: NDArray[np.bool_] = np.diff(values, prepend=-1) != 0
+    return found

@@ -10,11 +10,10 @@ from torch import Tensor
 from capflow.models.decoder import Seen, Speaker
 from capflow.models.generate import Search, candidates
 from capflow.models.inputs import Rows
+from capflow.models.rules import Rules
 from capflow.models.sampling import Sampling, sample
 from capflow.params import GenerateParams
 from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
-
-_BARRED = (PAD, START, UNK)
 
 
 class Caption(NamedTuple):
@@ -25,14 +24,9 @@ class Caption(NamedTuple):
 
 
 def search_of(params: GenerateParams) -> Search:
-    """The search that the parameters ask for; padding, start and unknown words are never said."""
+    """The search that the parameters ask for."""
     return Search(
-        start=START,
-        end=END,
-        barred=_BARRED,
-        max_length=params.max_length,
-        min_length=params.min_length,
-        no_repeat=params.no_repeat,
+        **vars(_rules_of(params)),
         beam=params.beam,
         length_penalty=params.length_penalty,
         groups=params.groups,
@@ -43,15 +37,22 @@ def search_of(params: GenerateParams) -> Search:
 def sampling_of(params: GenerateParams) -> Sampling:
     """The sampling that the parameters ask for, under the rules of the search."""
     return Sampling(
-        start=START,
-        end=END,
-        barred=_BARRED,
-        max_length=params.max_length,
-        min_length=params.min_length,
-        no_repeat=params.no_repeat,
+        **vars(_rules_of(params)),
         temperature=params.temperature,
         top_k=params.top_k,
         top_p=params.top_p,
+    )
+
+
+def _rules_of(params: GenerateParams) -> Rules:
+    """The rules of both; padding, start and unknown words are never said."""
+    return Rules(
+        start=START,
+        end=END,
+        barred=(PAD, START, UNK),
+        max_length=params.max_length,
+        min_length=params.min_length,
+        no_repeat=params.no_repeat,
     )
 
 

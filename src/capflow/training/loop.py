@@ -110,7 +110,7 @@ class Trainer:
         return Phase(self.model, objective, self.params, lr, epochs, len(self.train.batches))
 
     def _self_critical(self) -> Phase:
-        rewards = Rewards(self.train.batches)
+        rewards = Rewards(self.train.batches, self.params.self_critical.bleu)
         objective = SelfCritical(self.model, self.train.inputs, rewards, self.sampling, self.params)
         return self._phase(objective, self.params.self_critical.lr, self.params.self_critical.epochs)
 

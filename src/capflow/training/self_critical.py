@@ -1,4 +1,4 @@
-"""Self-critical training: captions that the model draws, rewarded with their CIDEr-D.
+"""Self-critical training: captions that the model draws, rewarded with their scores.
 
 Rennie, Marcheret, Mroueh, Ross, Goel: Self-critical Sequence Training for Image Captioning (CVPR 2017).
 With K captions s_1 .. s_K of a picture, drawn from the model, and their rewards r, the gradient is that of
@@ -10,6 +10,9 @@ Sequence Training, 2020). As there, the sum is divided by the number of words dr
 word: in what is drawn, in the references, and in the number of pictures that have an n-gram. Otherwise
 captions come to end with "with a".
 
+The reward is CIDEr-D, to which BLEU-4 may be added with a weight (Ranzato, Chopra, Auli, Zaremba: Sequence
+Level Training with Recurrent Neural Networks, ICLR 2016, train with BLEU-4 alone).
+
 Captions are drawn without dropout and without a gradient; one pass over all of them gives log p.
 """
 
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from capflow.data.batches import Batch, Batches
+from capflow.evaluation.bleu import Bleu4
 from capflow.evaluation.cider import CiderD
 from capflow.evaluation.ngrams import Captions
 from capflow.models.captioner import Captioner
@@ -34,16 +38,18 @@ Floats = NDArray[np.float64]
 
 
 class Rewards:
-    """CIDEr-D of captions as arrays of word ids; document frequencies are those of the references."""
+    """Rewards of captions as arrays of word ids; document frequencies are those of the references."""
 
-    def __init__(self, batches: Batches) -> None:
-        """Index the captions of a split as references."""
+    def __init__(self, batches: Batches, bleu: float) -> None:
+        """Index the captions of a split as references; ``bleu`` is the weight of BLEU-4 beside CIDEr-D."""
         words, lengths, rows = batches.references()
         self._rows, images = np.unique(rows, return_inverse=True)
-        self._cider = CiderD(Captions(words, lengths, images.astype(np.int64)))
+        references = Captions(words, lengths, images.astype(np.int64))
+        self._cider, self._bleu = CiderD(references), Bleu4(references) if bleu else None
+        self._weight = bleu
 
     def __call__(self, rows: Ids, captions: Ids) -> Floats:
-        """The reward of each caption, float64 [P, K], from 0 to 10.
+        """The reward of each caption, float64 [P, K], from 0 to 10 + ``bleu``.
 
         Args:
             rows: int64 [P], the rows of the pictures.
@@ -51,7 +57,10 @@ class Rewards:
         """
         images = np.repeat(np.searchsorted(self._rows, rows), captions.shape[1])
         real = captions != PAD
-        scores = self._cider(Captions(captions[real], real.sum(2).ravel(), images))
+        said = Captions(captions[real], real.sum(2).ravel(), images)
+        scores = self._cider(said)
+        if self._bleu:
+            scores += self._weight * self._bleu(said)
         return scores.reshape(len(rows), -1)
 
 
