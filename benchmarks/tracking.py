@@ -30,7 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("dvc.yaml").write_text("stages: {}\n")
-        with tracking.training_run(params) as recorder:
+        with tracking.training_run(params, "one") as recorder:
             best = fastest(
                 {
                     "mlflow.log_metric": singly,
