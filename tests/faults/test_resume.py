@@ -1,5 +1,6 @@
-"""Trainings that go on from any step end as those that were never left: weights, optimiser, chance, losses."""
+"""Trainings that go on from any step end as those that were never left: weights, chance, losses."""
 
+import contextlib
 import itertools
 import random
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-class Left(Exception):
+class LeftError(Exception):
     """The training was left."""
 
 
@@ -80,13 +81,11 @@ def run_until(trainer: Trainer, moments: int) -> int:
     def moment(_: bool) -> None:
         nonlocal count
         if count == moments:
-            raise Left
+            raise LeftError
         count += 1
 
-    try:
+    with contextlib.suppress(LeftError):
         trainer.run(moment)
-    except Left:
-        pass
     return count
 
 

@@ -170,7 +170,7 @@ class Trainer:
         logger.info("epoch %d/%d: %s, %.0f captions/s", self.epoch, total, figures, speed)
 
     def record_epoch(self, row: Row, **others: float) -> None:
-        """Tell the recorder of an epoch, and of ``others``; what is recorded by step, too, has a name of its own."""
+        """Tell the recorder of an epoch; what it is told of by step, too, has a name of its own."""
         renamed = {"train_loss": "epoch_train_loss", "reward": "epoch_reward"}
         values = {renamed.get(name, name): value for name, value in row.items() if name != "step"}
         self.recorder.log(values | others, int(row["step"]))
