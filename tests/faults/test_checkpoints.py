@@ -247,14 +247,14 @@ def test_checkpoints_take_a_small_share_of_the_time(tmp_path: Path, monkeypatch:
     checkpoints = Checkpoints(tmp_path, TRAINING)
     training = trainer(train_params(epochs=400), lambda: {"val_CIDEr": 0.0})
 
-    def save(_: State) -> None:
+    def slow(_: State) -> None:
         clock["now"] += 4
         clock["saving"] += 4
 
     def tick(*_: object) -> None:
         clock["now"] += 1
 
-    monkeypatch.setattr(checkpoints, "save", save)
+    monkeypatch.setattr(checkpoints, "save", slow)
     training.phase.optimizer.register_step_post_hook(tick)
     Keeper(training, checkpoints, Stops()).run()
     assert 0.01 < clock["saving"] / clock["now"] <= 0.0225
