@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.trainings import Kennel, checkpoints, lay_out, recorded, results, wait_until
+from tests.faults.trainings import Kennel, checkpoints, empty_record, lay_out, recorded, results, wait_until
 
 DECODERS = ("lstm", "attention", "updown", "transformer")
 KILLS = int(os.environ.get("CAPFLOW_KILLS", "12"))
@@ -24,18 +24,28 @@ def stable() -> Iterator[Kennel]:
     kennel.close()
 
 
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return empty_record(tmp_path_factory.mktemp("record"))
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    lay_out(tmp_path / "one")
-    return tmp_path / "one"
+def folder(tmp_path: Path, record: Path) -> Path:
+    lay_out(tmp_path, record)
+    return tmp_path
 
 
-def undisturbed(stable: Kennel, folder: Path) -> Path:
-    """A copy of the checkout in which the training was left alone; it made no checkpoint but at epochs."""
-    other = folder.with_name("undisturbed")
-    shutil.copytree(folder, other)
-    assert stable.exit_code(stable.start(other, interval=1e9)) == 0, said(other)
-    return other
+@pytest.fixture(scope="module")
+def whole(stable: Kennel, record: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same checkout, in which the training was left alone; it made no checkpoint but at epochs."""
+    folder = tmp_path_factory.mktemp("whole")
+    lay_out(folder, record)
+    left_alone(stable, folder)
+    return folder
+
+
+def left_alone(stable: Kennel, folder: Path) -> None:
+    assert stable.exit_code(stable.start(folder, interval=1e9)) == 0, said(folder)
 
 
 def said(folder: Path) -> str:
@@ -55,12 +65,13 @@ def assert_ends_alike(stable: Kennel, folder: Path, other: Path) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_row_28_killed_many_times_the_training_ends_in_the_same_bytes(
-    decoder: str, precision: str, tmp_path: Path, stable: Kennel
+    decoder: str, precision: str, tmp_path: Path, record: Path, stable: Kennel
 ) -> None:
-    folder, draw = tmp_path / "one", random.Random(decoder)
-    lay_out(folder, decoder, precision=precision)
+    folder, whole, draw = tmp_path / "one", tmp_path / "whole", random.Random(decoder)
+    for each in (folder, whole):
+        lay_out(each, record, decoder, precision=precision)
     began = time.monotonic()
-    whole = undisturbed(stable, folder)
+    left_alone(stable, whole)
     lasts = time.monotonic() - began
     hits = 0
     for _ in range(KILLS):
@@ -80,8 +91,7 @@ def test_row_28_killed_many_times_the_training_ends_in_the_same_bytes(
     assert all(numbers == expected for _, numbers in recorded(folder))
 
 
-def test_row_28_killed_after_a_few_steps(folder: Path, stable: Kennel) -> None:
-    whole = undisturbed(stable, folder)
+def test_row_28_killed_after_a_few_steps(folder: Path, whole: Path, stable: Kennel) -> None:
     for number in (1, 3):
         process = stable.start(folder, pause=0.05)
         wait_until(lambda: any(int(path.name[:8]) > number for path in checkpoints(folder)))  # noqa: B023
@@ -94,11 +104,10 @@ def test_row_28_killed_after_a_few_steps(folder: Path, stable: Kennel) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_row_29_and_30_a_signal_ends_with_a_checkpoint(
-    number: signal.Signals, code: int, folder: Path, stable: Kennel
+    number: signal.Signals, code: int, folder: Path, whole: Path, stable: Kennel
 ) -> None:
-    whole = undisturbed(stable, folder)
     process = stable.start(folder, interval=1e9, pause=0.2)
-    wait_until(lambda: (folder / ".capflow/checkpoints").exists() and "RUNNING" in states(folder))
+    wait_until(lambda: "RUNNING" in states(folder))
     time.sleep(0.3)
     os.kill(process, number)
     assert stable.exit_code(process) == code, said(folder)
@@ -109,7 +118,7 @@ def test_row_29_and_30_a_signal_ends_with_a_checkpoint(
 
 
 def states(folder: Path) -> list[str]:
-    return [status for status, _ in recorded(folder)] if (folder / "mlflow.db").exists() else []
+    return [status for status, _ in recorded(folder)]
 
 
 def test_row_30_ctrl_c_twice_leaves_at_once(folder: Path, stable: Kennel) -> None:
@@ -136,14 +145,12 @@ def test_row_31_and_32_nobody_writes_beside_an_orphan(folder: Path, stable: Kenn
     assert stable.exit_code(stable.start(folder)) == 0, said(folder)
 
 
-def test_row_32_the_same_training_in_another_workspace_waits(folder: Path, stable: Kennel) -> None:
+def test_row_32_the_same_training_in_another_workspace_waits(
+    folder: Path, whole: Path, stable: Kennel
+) -> None:
     """As queued experiments do that differ in the search alone: they share the store of the repository."""
-    whole = undisturbed(stable, folder)
     copy = folder / "copy"
-    shutil.copytree(
-        whole, copy, ignore=shutil.ignore_patterns(".capflow", "dvc.yaml", "mlflow.db", "metrics")
-    )
-    (copy / "stderr.txt").unlink()
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("dvc.yaml", "mlflow.db", "copy"))
     first = stable.start(folder, pause=0.3)
     wait_until(lambda: "RUNNING" in states(folder))
     second = stable.start(copy)

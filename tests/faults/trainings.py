@@ -6,6 +6,7 @@ A parent that has loaded all that the stage imports forks one for each order, wh
 import json
 import os
 import select
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,10 +17,11 @@ from typing import Any, NoReturn
 
 import mlflow  # noqa: F401 -- so that no fork has to load it
 import numpy as np
+import pytest
 import yaml
 from safetensors.torch import save_file
 
-from capflow import project
+from capflow import project, tracking
 from capflow.files import folder_digest, write_json, write_text
 from capflow.models.captioner import Captioner
 from capflow.training import keeping
@@ -40,7 +42,16 @@ LEARNING: dict[str, Any] = {
 }
 
 
-def lay_out(folder: Path, decoder: str = "lstm", **learning: Any) -> None:
+def empty_record(folder: Path) -> Path:
+    """MLflow's store without a run, which takes seconds to create."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        tracking._connect()
+    return folder / "mlflow.db"
+
+
+def lay_out(folder: Path, record: Path, decoder: str = "lstm", **learning: Any) -> None:
     """A checkout with all that training reads: five pictures to learn from and to validate on."""
     changes = {
         "encoder": {"trainable": True, "features": "grid"},
@@ -49,6 +60,7 @@ def lay_out(folder: Path, decoder: str = "lstm", **learning: Any) -> None:
     }
     encoded, ids = captions()
     write_text(folder / "dvc.yaml", "stages: {}\n")
+    shutil.copy(record, folder / "mlflow.db")
     write_text(folder / "params.yaml", yaml.safe_dump(params(**changes).model_dump(mode="json")))
     write_text(folder / project.VOCAB / "vocab.json", VOCABULARY.to_json())
     for split in ("train", "val"):
@@ -59,7 +71,8 @@ def lay_out(folder: Path, decoder: str = "lstm", **learning: Any) -> None:
     write_json(folder / project.ANNOTATIONS / "val.json", described(ids.tolist()))
     model: Captioner = captioner(7, **changes)
     (folder / project.ENCODER).mkdir(parents=True)
-    save_file(model.encoder.backbone.state_dict(), folder / project.ENCODER / "weights.safetensors")
+    weights = {name: tensor.contiguous() for name, tensor in model.encoder.backbone.state_dict().items()}
+    save_file(weights, folder / project.ENCODER / "weights.safetensors")
 
 
 def described(ids: list[int]) -> dict[str, Any]:
