@@ -71,6 +71,23 @@ def test_a_failed_training_is_marked_and_keeps_its_record(params: Params) -> Non
     assert query("select value from metrics") == [(3.0,)]
 
 
+def test_a_training_that_goes_on_has_its_run_and_writes_nothing_twice(params: Params) -> None:
+    def interrupted(steps: range) -> None:
+        with tracking.training_run(params, "one") as recorder:
+            assert query("select status from runs") == [("RUNNING",)]
+            for step in steps:
+                recorder.log({"train_loss": 1 / step}, step)
+            raise KeyboardInterrupt
+
+    for steps in (range(1, 6), range(4, 9)):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(steps)
+        assert query("select status from runs") == [("KILLED",)]
+    assert query("select step from metrics order by step") == [(step,) for step in range(1, 9)]
+    train(params, "another")
+    assert query("select status from runs order by status") == [("FINISHED",), ("KILLED",)]
+
+
 def test_many_may_create_the_store_at_once(params: Params, tmp_path: Path) -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\n"

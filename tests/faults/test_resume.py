@@ -41,6 +41,9 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+TIMES = {"seconds", "elapsed", "speeds"}
+
+
 class LeftError(Exception):
     """The training was left."""
 
@@ -93,7 +96,7 @@ def end(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """All that a training has come to, but for times."""
     values, tensors, best = capture(trainer)
     tensors = dict(tensors) | {f"best.{name}": tensor for name, tensor in best.items()}
-    return {key: value for key, value in values.items() if key not in {"seconds", "elapsed"}}, tensors
+    return {key: value for key, value in values.items() if key not in TIMES}, tensors
 
 
 def assert_equal(one: Trainer, other: Trainer) -> None:

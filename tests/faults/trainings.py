@@ -7,6 +7,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -23,7 +24,6 @@ from safetensors.torch import save_file
 
 from capflow import project, tracking
 from capflow.files import folder_digest, write_json, write_text
-from capflow.models.captioner import Captioner
 from capflow.training import keeping
 from capflow.training.phase import Phase
 from stages import run, train
@@ -53,15 +53,13 @@ def empty_record(folder: Path) -> Path:
 
 def lay_out(folder: Path, record: Path, decoder: str = "lstm", **learning: Any) -> None:
     """A checkout with all that training reads: five pictures to learn from and to validate on."""
-    changes = {
-        "encoder": {"trainable": True, "features": "grid"},
-        "decoder": {"name": decoder, "embedding": 16, "hidden": 16, "tied": True, "dropout": 0.3},
-        "train": LEARNING | learning,
-    }
+    encoder = {"trainable": True, "features": "grid"}
+    shape = {"name": decoder, "embedding": 16, "hidden": 16, "tied": True, "dropout": 0.3}
+    chosen = params(encoder=encoder, decoder=shape, train=LEARNING | learning)
     encoded, ids = captions()
     write_text(folder / "dvc.yaml", "stages: {}\n")
     shutil.copy(record, folder / "mlflow.db")
-    write_text(folder / "params.yaml", yaml.safe_dump(params(**changes).model_dump(mode="json")))
+    write_text(folder / "params.yaml", yaml.safe_dump(chosen.model_dump(mode="json")))
     write_text(folder / project.VOCAB / "vocab.json", VOCABULARY.to_json())
     for split in ("train", "val"):
         encoded.save(folder / project.VOCAB / split)
@@ -69,7 +67,7 @@ def lay_out(folder: Path, record: Path, decoder: str = "lstm", **learning: Any) 
         np.save(folder / project.TENSORS / f"{split}.npy", pixels(5))
     write_json(folder / project.FEATURES / "features.json", {"stored": False})
     write_json(folder / project.ANNOTATIONS / "val.json", described(ids.tolist()))
-    model: Captioner = captioner(7, **changes)
+    model = captioner(7, encoder=encoder)
     (folder / project.ENCODER).mkdir(parents=True)
     weights = {name: tensor.contiguous() for name, tensor in model.encoder.backbone.state_dict().items()}
     save_file(weights, folder / project.ENCODER / "weights.safetensors")
@@ -133,6 +131,7 @@ class Kennel:
             stdout=subprocess.PIPE,
             bufsize=0,
         )
+        self._alive: set[int] = set()
 
     def start(self, folder: Path, interval: float = 0.0, pause: float = 0.0) -> int:
         """Train in a checkout; the id of the process that does it.
@@ -144,13 +143,16 @@ class Kennel:
         """
         assert self._process.stdin is not None
         self._process.stdin.write(f"{json.dumps([str(folder), interval, pause])}\n".encode())
-        return self._number()
+        self._alive.add(process := self._number())
+        return process
 
     def exit_code(self, process: int, seconds: float = 120) -> int:
         """Wait for the end of a process; what it said is in stderr.txt of its checkout."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{json.dumps([process])}\n".encode())
-        return self._number(seconds)
+        code = self._number(seconds)
+        self._alive.remove(process)
+        return code
 
     def _number(self, seconds: float = 120) -> int:
         assert self._process.stdout is not None
@@ -158,6 +160,8 @@ class Kennel:
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
+        for process in self._alive:  # its numbers are not given away while nobody has waited for it
+            os.kill(process, signal.SIGKILL)
         self._process.kill()
         self._process.communicate()
 
@@ -180,7 +184,7 @@ def _train(folder: str, interval: float, pause: float) -> NoReturn:
         time.sleep(pause)
         return update(*args)
 
-    Phase.update = slow  # type: ignore[method-assign]
+    setattr(Phase, "update", slow)  # noqa: B010 -- no type can be told of it
     try:
         run(train.main)
     except SystemExit as error:

@@ -49,11 +49,11 @@ class Keeper:
             self._save()
 
     def _save(self) -> None:
-        """Write a checkpoint, once the record has all that it will take for recorded."""
+        """Write a checkpoint, then send the record what waits; what that lacks it is told again on resuming."""
         began = time.monotonic()
-        self._trainer.recorder.flush()
         state = capture(self._trainer)
         if is_sound(state):
             self._checkpoints.save(state)
+        self._trainer.recorder.flush()
         self._saved = time.monotonic()
         self._cost = self._saved - began

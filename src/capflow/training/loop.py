@@ -98,6 +98,7 @@ class Trainer:
         self.device = next(model.parameters()).device
         self.phase = self._phase(CrossEntropy(model, train.inputs, params), params.lr, params.epochs)
         self.history = History()
+        self.speeds: list[float] = []  # captions a second, of each epoch
         # Steps, and epochs, that are done; those before this phase; the best weights of all epochs.
         self.step = self.epoch = self.first = 0
         self.best = model.state_dict()
@@ -163,17 +164,18 @@ class Trainer:
 
     def _report(self, row: Row) -> None:
         speed = self.train.batches.captions_per_epoch() / self.seconds
+        self.speeds.append(speed)
         self.history.epochs.append({"epoch": self.epoch, "step": self.step, **row})
-        self.record_epoch(self.history.epochs[-1], captions_per_second=speed)
+        self.record_epoch(self.history.epochs[-1], speed)
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items())
         total = self.params.epochs + self.params.self_critical.epochs
         logger.info("epoch %d/%d: %s, %.0f captions/s", self.epoch, total, figures, speed)
 
-    def record_epoch(self, row: Row, **others: float) -> None:
+    def record_epoch(self, row: Row, speed: float) -> None:
         """Tell the recorder of an epoch; what it is told of by step, too, has a name of its own."""
         renamed = {"train_loss": "epoch_train_loss", "reward": "epoch_reward"}
         values = {renamed.get(name, name): value for name, value in row.items() if name != "step"}
-        self.recorder.log(values | others, int(row["step"]))
+        self.recorder.log(values | {"captions_per_second": speed}, int(row["step"]))
 
     def _learn(self, moment: Moment) -> float:
         """The steps of an epoch that are still to be done; what the objective shows, over all of them."""

@@ -46,6 +46,7 @@ def capture(trainer: Trainer) -> State:
         "seconds": trainer.seconds,
         "elapsed": time.monotonic() - trainer.began,
         "history": vars(history),
+        "speeds": trainer.speeds,
         "phase": {
             "step": trainer.phase.step,
             "averaged": trainer.phase.average.steps,
@@ -72,8 +73,8 @@ def restore(trainer: Trainer, state: State) -> None:
         ) from None
     for row in trainer.history.steps:
         trainer.recorder.log({name: row[name] for name in row if name != "step"}, int(row["step"]))
-    for row in trainer.history.epochs:
-        trainer.record_epoch(row)
+    for row, speed in zip(trainer.history.epochs, trainer.speeds, strict=True):
+        trainer.record_epoch(row, speed)
 
 
 def is_sound(state: State) -> bool:
@@ -88,7 +89,7 @@ def _restore(trainer: Trainer, state: State) -> None:
         trainer.begin_self_critical()
     trainer.first, trainer.epoch, trainer.step = values["first"], values["epoch"], values["step"]
     trainer.seconds, trainer.began = values["seconds"], time.monotonic() - values["elapsed"]
-    trainer.history = History(**values["history"])
+    trainer.history, trainer.speeds = History(**values["history"]), values["speeds"]
     if state.best:
         trainer.best = dict(state.best)
     phase, moved = trainer.phase, values["phase"]

@@ -1,0 +1,79 @@
+"""The training of the pipeline, by DVC: killed, stopped and orphaned, it ends in the same dvc.lock."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import environment, make_checkout, ran, run
+from tests.faults.trainings import wait_until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("capflow")
+    make_checkout(folder)
+    return folder
+
+
+def train(checkout: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        ["dvc", "repro", "--force", "--no-run-cache", "--single-item", "train"],
+        cwd=checkout,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def stage_at_work(checkout: Path) -> int:
+    """The process of the stage, once it has begun with an epoch's checkpoint."""
+    wait_until(lambda: list(checkout.glob(".capflow/checkpoints/*/[0-9]*.*.json")))
+    return int((checkout / ".capflow/train.lock").read_text())
+
+
+def runs(checkout: Path) -> list[tuple[str, int]]:
+    """Of each run the status, and how many losses it has."""
+    with sqlite3.connect(checkout / "mlflow.db") as store:
+        found = store.execute(
+            "select status, (select count(*) from metrics where run_uuid = runs.run_uuid and key = 'train_loss')"
+            " from runs order by start_time"
+        ).fetchall()
+    store.close()
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_row_28_to_30_dvc_repro_goes_on(number: signal.Signals, checkout: Path) -> None:
+    before, known = (checkout / "dvc.lock").read_bytes(), runs(checkout)
+    process = train(checkout)
+    os.kill(stage_at_work(checkout), number)
+    assert process.wait(timeout=300) != 0
+    output = run(checkout, "dvc", "repro", "--no-run-cache")
+    assert ran(output) == ["train"]
+    assert "going on after step" in output
+    assert (checkout / "dvc.lock").read_bytes() == before
+    assert runs(checkout) == [*known, known[0]]
+
+
+def test_row_31_an_orphan_keeps_others_out(checkout: Path) -> None:
+    process = train(checkout)
+    orphan = stage_at_work(checkout)
+    os.kill(orphan, signal.SIGSTOP)
+    process.kill()
+    process.communicate()
+    try:
+        output = run(checkout, "dvc", "repro", "--force", "--single-item", "train", fails=True)
+        assert f"is at work here already, process {orphan}" in output
+    finally:
+        os.kill(orphan, signal.SIGCONT)
+    while Path(f"/proc/{orphan}").exists():
+        time.sleep(0.1)
+    assert (checkout / "data/model/model.safetensors").exists()
