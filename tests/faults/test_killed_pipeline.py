@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import environment, make_checkout, ran, run
+from tests.checkout import SMALL, environment, make_checkout, ran, run
 from tests.faults.trainings import wait_until
 
 pytestmark = pytest.mark.slow
@@ -18,7 +18,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("capflow")
-    make_checkout(folder)
+    train = {**SMALL["params.yaml"]["train"], "epochs": 20}  # long enough to be hit
+    make_checkout(folder, {**SMALL, "params.yaml": {**SMALL["params.yaml"], "train": train}})
     return folder
 
 
@@ -43,8 +44,8 @@ def runs(checkout: Path) -> list[tuple[str, int]]:
     """Of each run the status, and how many losses it has."""
     with sqlite3.connect(checkout / "mlflow.db") as store:
         found = store.execute(
-            "select status, (select count(*) from metrics where run_uuid = runs.run_uuid and key = 'train_loss')"
-            " from runs order by start_time"
+            "select status, (select count(*) from metrics m where m.run_uuid = r.run_uuid"
+            " and key = 'train_loss') from runs r order by start_time"
         ).fetchall()
     store.close()
     return found

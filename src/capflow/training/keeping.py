@@ -49,7 +49,7 @@ class Keeper:
             self._save()
 
     def _save(self) -> None:
-        """Write a checkpoint, then send the record what waits; what that lacks it is told again on resuming."""
+        """Write a checkpoint, then send the record what waits: who goes on tells it everything again."""
         began = time.monotonic()
         state = capture(self._trainer)
         if is_sound(state):
