@@ -13,6 +13,8 @@ from tests.checkout import SMALL, environment, make_checkout, ran, run
 from tests.faults.trainings import wait_until
 
 pytestmark = pytest.mark.slow
+# Without --force DVC would take the model that it knows out of its cache.
+COMMAND = ("dvc", "repro", "--force", "--no-run-cache", "--single-item", "train")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(checkout: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        ["dvc", "repro", "--force", "--no-run-cache", "--single-item", "train"],
+        COMMAND,
         cwd=checkout,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -56,8 +58,9 @@ def test_row_28_to_30_dvc_repro_goes_on(number: signal.Signals, checkout: Path) 
     before, known = (checkout / "dvc.lock").read_bytes(), runs(checkout)
     process = train(checkout)
     os.kill(stage_at_work(checkout), number)
-    assert process.wait(timeout=300) != 0
-    output = run(checkout, "dvc", "repro", "--no-run-cache")
+    process.communicate(timeout=300)
+    assert process.returncode
+    output = run(checkout, *COMMAND)
     assert ran(output) == ["train"]
     assert "going on after step" in output
     assert (checkout / "dvc.lock").read_bytes() == before
@@ -71,7 +74,7 @@ def test_row_31_an_orphan_keeps_others_out(checkout: Path) -> None:
     process.kill()
     process.communicate()
     try:
-        output = run(checkout, "dvc", "repro", "--force", "--single-item", "train", fails=True)
+        output = run(checkout, *COMMAND, fails=True)
         assert f"is at work here already, process {orphan}" in output
     finally:
         os.kill(orphan, signal.SIGCONT)
