@@ -64,7 +64,7 @@ class Timed(Checkpoints):
 def main() -> None:
     """Measure and print."""
     default, large = load_params(), changed(load_params(), LARGE)
-    with tempfile.TemporaryDirectory(dir=".") as name:
+    with tempfile.TemporaryDirectory() as name:
         checkpoints = Timed(Path(name) / "small", "benchmark")
         start = time.perf_counter()
         Keeper(trainer(default, EPOCHS, PICTURES), checkpoints, Stops()).run()
