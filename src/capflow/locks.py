@@ -51,7 +51,7 @@ def _locked(path: Path, otherwise: Callable[[TextIO], None]) -> Iterator[None]:
             try:
                 yield
             finally:
-                path.unlink()
+                path.unlink(missing_ok=True)
             return
 
 
