@@ -4,7 +4,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -25,15 +24,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(checkout: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        COMMAND,
-        cwd=checkout,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def train(checkout: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(COMMAND, cwd=checkout, env=environment(), stdout=subprocess.DEVNULL)
 
 
 def stage_at_work(checkout: Path) -> int:
@@ -58,8 +50,7 @@ def test_row_28_to_30_dvc_repro_goes_on(number: signal.Signals, checkout: Path) 
     before, known = (checkout / "dvc.lock").read_bytes(), runs(checkout)
     process = train(checkout)
     os.kill(stage_at_work(checkout), number)
-    process.communicate(timeout=300)
-    assert process.returncode
+    assert process.wait(timeout=300) != 0
     output = run(checkout, *COMMAND)
     assert ran(output) == ["train"]
     assert "going on after step" in output
@@ -72,12 +63,11 @@ def test_row_31_an_orphan_keeps_others_out(checkout: Path) -> None:
     orphan = stage_at_work(checkout)
     os.kill(orphan, signal.SIGSTOP)
     process.kill()
-    process.communicate()
+    process.wait()
     try:
         output = run(checkout, *COMMAND, fails=True)
         assert f"is at work here already, process {orphan}" in output
     finally:
         os.kill(orphan, signal.SIGCONT)
-    while Path(f"/proc/{orphan}").exists():
-        time.sleep(0.1)
+    wait_until(lambda: not (checkout / ".capflow/train.lock").exists())
     assert (checkout / "data/model/model.safetensors").exists()
