@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from capflow import memory
 from capflow.errors import CapflowError, sentence
+from capflow.locks import alone
 
 T = TypeVar("T")
 
@@ -28,7 +29,8 @@ T = TypeVar("T")
 def run(main: Callable[[], None]) -> None:
     """Run a stage: messages to stderr, a bad input or file as one sentence there and exit code 1.
 
-    An interruption ends with 130, the shells' code for it.
+    An interruption ends with 130, the shells' code for it. In one workspace each stage is at work once at
+    most: one whose ``dvc`` was killed goes on, and nobody may write beside it.
     """
     for level in (logging.INFO, logging.WARNING, logging.ERROR):
         logging.addLevelName(level, logging.getLevelName(level).lower())
@@ -38,9 +40,12 @@ def run(main: Callable[[], None]) -> None:
         logging.getLogger(name).setLevel(logging.INFO)
     memory.keep()
     try:
-        main()
+        with alone(Path(".capflow") / f"{Path(sys.argv[0]).stem}.lock", "this stage"):
+            main()
     except (CapflowError, OSError) as error:
         sys.exit(f"error: {sentence(error)}")
+    except interruption.Stopped as stop:
+        sys.exit(stop.exit_code)
     except KeyboardInterrupt:
         sys.exit(interruption.EXIT_CODE)
 

@@ -4,9 +4,10 @@ import time
 
 import torch
 
-from capflow import project, tracking
+from capflow import interruption, project, tracking
 from capflow.data import tensors
 from capflow.files import folder_digest, write_json
+from capflow.identity import training_digest
 from capflow.models.captioner import Captioner, CaptionerConfig, save_captioner
 from capflow.models.captioning import sampling_of
 from capflow.models.devices import best_device, seed_everything
@@ -14,7 +15,9 @@ from capflow.models.weights import load_encoder
 from capflow.params import Params, load_params
 from capflow.text.vocabulary import Vocabulary
 from capflow.training.artifacts import open_batches, open_pictures
+from capflow.training.checkpoint import kept
 from capflow.training.curves import write_curves
+from capflow.training.keeping import Keeper
 from capflow.training.loop import Split, Trainer
 from capflow.training.validation import CaptionScore
 from stages import run
@@ -22,21 +25,24 @@ from stages import run
 
 def main() -> None:
     """Run the stage."""
-    began = time.monotonic()
     params = load_params()
     seed_everything(params.seed)
     device = best_device()
     vocabulary = Vocabulary.read(project.VOCAB / "vocab.json")
     model = build_model(params, len(vocabulary)).to(device)
-    with tracking.training_run(params) as recorder:
+    with (
+        kept(project.checkpoints(), training_digest(params, device)) as checkpoints,
+        tracking.training_run(params, checkpoints.name) as recorder,
+        interruption.heeded() as stops,
+    ):
         recorder.tag("device", torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
-        trainer = build_trainer(params, model, vocabulary, recorder)
-        history = trainer.run()
+        trainer = build_trainer(params, model, vocabulary, recorder, stops)
+        history = Keeper(trainer, checkpoints, stops).run()
         save_captioner(project.MODEL, model, vocabulary)
         write_curves(project.METRICS, history)
         summary = {"best_epoch": history.best_epoch, "val_CIDEr": history.best_cider}
         write_json(project.METRICS / "train.json", summary, indent=2)
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - trainer.began
         recorder.log({"best_val_CIDEr": history.best_cider, "train_seconds": seconds}, trainer.step)
         digest = folder_digest(project.MODEL)
         tracking.adopt_scores(recorder, digest, params)
@@ -59,15 +65,21 @@ def build_model(params: Params, words: int) -> Captioner:
 
 
 def build_trainer(
-    params: Params, model: Captioner, vocabulary: Vocabulary, recorder: tracking.RunRecorder
+    params: Params,
+    model: Captioner,
+    vocabulary: Vocabulary,
+    recorder: tracking.RunRecorder,
+    stops: interruption.Stops,
 ) -> Trainer:
-    """Everything that training reads, put together."""
-    _, seen = open_pictures("train", params, model, training=True)
-    val_pictures = open_pictures("val", params, model)
+    """Everything that training reads, put together; validation heeds ``stops`` from batch to batch."""
+    views = torch.Generator().manual_seed(params.seed)
+    _, seen = open_pictures("train", params, model, views)
+    ids, looked_at = open_pictures("val", params, model)
+    looked_at = stops.before(looked_at)
     references = tensors.described("val").captions_of()
-    score = CaptionScore.of(model, val_pictures, references, vocabulary, params.generate)
-    train = Split(open_batches("train", params), seen)
-    val = Split(open_batches("val", params), val_pictures[1])
+    score = CaptionScore.of(model, (ids, looked_at), references, vocabulary, params.generate)
+    train = Split(open_batches("train", params), seen, views)
+    val = Split(open_batches("val", params), looked_at)
     drawn = sampling_of(params.generate.greedy())
     return Trainer(model, train, val, score, drawn, params.train, recorder)
 

@@ -14,10 +14,10 @@ from tests.checkout import ROOT
 
 SOURCE = ROOT / "src" / "capflow"
 LAYERS = [
-    *("errors", "memory", "interruption", "files", "project", "sections", "params"),
+    *("errors", "memory", "interruption", "files", "locks", "project", "sections", "params"),
     *("text", "data", "models", "evaluation", "training"),
 ]
-TOP = ["tracking", "photographs", "dvcfiles", "verify", "cli"]
+TOP = ["tracking", "photographs", "dvcfiles", "identity", "verify", "cli"]
 FORBIDDEN = {("evaluation", "models"), ("models", "data")}
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 

@@ -30,7 +30,7 @@ def query(statement: str) -> list[tuple[object, ...]]:
 
 
 def train(params: Params, model: str) -> None:
-    with tracking.training_run(params) as recorder:
+    with tracking.training_run(params, model) as recorder:
         for step in range(1, 1201):
             recorder.log({"train_loss": 1 / step, "lr": 0.1}, step)
         recorder.tag(tracking.MODEL_TAG, model)
@@ -61,7 +61,7 @@ def test_another_search_gets_a_row_of_its_own(params: Params) -> None:
 
 def test_a_failed_training_is_marked_and_keeps_its_record(params: Params) -> None:
     def fail() -> None:
-        with tracking.training_run(params) as recorder:
+        with tracking.training_run(params, "one") as recorder:
             recorder.log({"train_loss": 3.0}, 1)
             raise OSError("disk full")
 
@@ -71,15 +71,32 @@ def test_a_failed_training_is_marked_and_keeps_its_record(params: Params) -> Non
     assert query("select value from metrics") == [(3.0,)]
 
 
+def test_a_training_that_goes_on_has_its_run_and_writes_nothing_twice(params: Params) -> None:
+    def interrupted(steps: range) -> None:
+        with tracking.training_run(params, "one") as recorder:
+            assert query("select status from runs") == [("RUNNING",)]
+            for step in steps:
+                recorder.log({"train_loss": 1 / step}, step)
+            raise KeyboardInterrupt
+
+    for steps in (range(1, 6), range(4, 9)):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(steps)
+        assert query("select status from runs") == [("KILLED",)]
+    assert query("select step from metrics order by step") == [(step,) for step in range(1, 9)]
+    train(params, "another")
+    assert query("select status from runs order by status") == [("FINISHED",), ("KILLED",)]
+
+
 def test_many_may_create_the_store_at_once(params: Params, tmp_path: Path) -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\n"
         "from capflow import tracking\n"
         "from capflow.params import load_params\n"
         f"params = load_params(__import__('pathlib').Path({str(ROOT / 'params.yaml')!r}))\n"
-        "with tracking.training_run(params): pass\n"
+        "with tracking.training_run(params, sys.argv[1]): pass\n"
     )
-    running = [subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path) for _ in range(2)]
+    running = [subprocess.Popen([sys.executable, "-c", script, name], cwd=tmp_path) for name in "ab"]
     assert [process.wait(timeout=120) for process in running] == [0, 0]
     assert query("select count(*) from runs") == [(2,)]
     assert query("select count(*) from experiments where name = 'capflow'") == [(1,)]
@@ -88,7 +105,7 @@ def test_many_may_create_the_store_at_once(params: Params, tmp_path: Path) -> No
 def test_training_to_the_same_model_again_takes_its_scores_over(params: Params) -> None:
     train(params, "model-a")
     tracking.scored_run("model-a", params).scores({"CIDEr": 0.9, "truth": 0.5}, "test")
-    with tracking.training_run(params) as recorder:
+    with tracking.training_run(params, "one") as recorder:
         tracking.adopt_scores(recorder, "model-b", params)
         assert query("select count(*) from latest_metrics where key = 'CIDEr'") == [(1,)]
         tracking.adopt_scores(recorder, "model-a", params)
@@ -103,7 +120,7 @@ def test_a_store_that_cannot_be_used_is_one_sentence(
     Path("damaged.db").write_bytes(b"no database" * 100)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(CapflowError, match=re.escape(uri)) as caught, tracking.training_run(params):
+    with pytest.raises(CapflowError, match=re.escape(uri)) as caught, tracking.training_run(params, "one"):
         pass
     assert "\n" not in str(caught.value)
 
@@ -118,6 +135,6 @@ def test_model_files_stay_at_the_root_whatever_the_working_directory(
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.chdir(copy)
-    with tracking.training_run(params) as recorder:
+    with tracking.training_run(params, "one") as recorder:
         recorder.file(ROOT / "params.yaml")
     assert [path.name for path in (tmp_path / "mlartifacts").rglob("*.yaml")] == ["params.yaml"]

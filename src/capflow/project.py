@@ -50,3 +50,8 @@ def store() -> Path:
 def downloads() -> Path:
     """The folder of the store for what was fetched, and its manifest."""
     return store() / "downloads"
+
+
+def checkpoints() -> Path:
+    """The folder of the store for trainings that are not at their end."""
+    return store() / "checkpoints"

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ EXPERIMENT = "capflow"
 MODEL_TAG = "capflow.model"
 SPLIT_TAG = "capflow.scored_split"
 _SCORES_TAG = "capflow.scores"
+_TRAINING_TAG = "capflow.training"
 _BUFFER = 500
 _SEARCH_SECTIONS = ("generate.", "evaluate.")
 
@@ -38,9 +39,9 @@ _SEARCH_SECTIONS = ("generate.", "evaluate.")
 class RunRecorder:
     """Writes numbers and files to one run; numbers go in batches, a hundred times as fast as singly."""
 
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
-        """Write to the run ``run_id``."""
-        self._client, self._run_id = client, run_id
+    def __init__(self, client: MlflowClient, run_id: str, recorded: Collection[tuple[str, int]] = ()) -> None:
+        """Write to the run ``run_id``, but not what it has on record already, by name and step."""
+        self._client, self._run_id, self._recorded = client, run_id, recorded
         self._buffer: list[Any] = []
 
     def log(self, values: Mapping[str, float], step: int) -> None:
@@ -48,7 +49,8 @@ class RunRecorder:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._buffer += [Metric(name, float(value), now, step) for name, value in values.items()]
+        new = ((name, value) for name, value in values.items() if (name, step) not in self._recorded)
+        self._buffer += [Metric(name, float(value), now, step) for name, value in new]
         if len(self._buffer) >= _BUFFER:
             self.flush()
 
@@ -85,11 +87,16 @@ class RunRecorder:
 
 
 @contextmanager
-def training_run(params: Params) -> Iterator[RunRecorder]:
-    """A new run, FINISHED when the block ends well, KILLED on Ctrl-C, else FAILED."""
+def training_run(params: Params, name: str) -> Iterator[RunRecorder]:
+    """The run of a training, FINISHED when the block ends well, KILLED on Ctrl-C and SIGTERM, else FAILED.
+
+    Args:
+        params: to be recorded.
+        name: of the training. One that goes on after a death has the run that it had before, to which
+            nothing is written twice.
+    """
     client, experiment = _connect()
-    run = client.create_run(experiment, run_name=_run_name(), tags=_origin())
-    recorder = RunRecorder(client, run.info.run_id)
+    run, recorder = _run_of(client, experiment, name)
     status = "FAILED"
     try:
         recorder.params(_flatten(params, search=False) | _data_digests())
@@ -101,6 +108,20 @@ def training_run(params: Params) -> Iterator[RunRecorder]:
     finally:
         recorder.flush()
         client.set_terminated(run.info.run_id, status)
+
+
+def _run_of(client: MlflowClient, experiment: str, training: str) -> tuple[Run, RunRecorder]:
+    """The run of a training, or a new one, and what writes to it."""
+    found = client.search_runs([experiment], f"tags.`{_TRAINING_TAG}` = '{training}'")
+    if not found:
+        run = client.create_run(experiment, run_name=_run_name(), tags=_origin() | {_TRAINING_TAG: training})
+        return run, RunRecorder(client, run.info.run_id)
+    run, run_id = found[0], found[0].info.run_id
+    client.update_run(run_id, status="RUNNING", name=_run_name())
+    for tag, value in _origin().items():
+        client.set_tag(run_id, tag, value)
+    histories = (client.get_metric_history(run_id, name) for name in run.data.metrics)
+    return run, RunRecorder(client, run_id, {(one.key, one.step) for each in histories for one in each})
 
 
 def scored_run(model_digest: str, params: Params) -> RunRecorder:

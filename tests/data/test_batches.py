@@ -75,6 +75,8 @@ def test_the_order_is_a_function_of_seed_and_epoch(order: Order) -> None:
     assert epoch(1, 1) == epoch(1, 1)
     assert epoch(1, 1) != epoch(1, 2)
     assert epoch(1, 1) != epoch(2, 1)
+    later = Batches(captions, np.arange(40), 4, order, 1).epoch(1, 3)
+    assert [batch.rows.tolist() for batch in later] == epoch(1, 1)[3:]
 
 
 @given(cases())

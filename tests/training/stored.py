@@ -44,6 +44,9 @@ class Notes:
     def log(self, values: Mapping[str, float], step: int) -> None:
         self.rows.append((step, dict(values)))
 
+    def flush(self) -> None:
+        """Nothing waits."""
+
     def named(self, name: str) -> list[float]:
         return [values[name] for _, values in self.rows if name in values]
 

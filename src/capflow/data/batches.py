@@ -81,9 +81,9 @@ class Batches:
         """How many batches an epoch has."""
         return len(self._plan(0))
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch."""
-        return (self._batch(chosen) for chosen in self._plan(number))
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, from the one at ``start`` on; those before it are not made."""
+        return (self._batch(chosen) for chosen in self._plan(number)[start:])
 
     def _plan(self, epoch: int) -> list[Indices]:
         random = np.random.default_rng((self._seed, epoch))

@@ -12,7 +12,7 @@ from capflow.params import Params, Split
 
 
 def open_pictures(
-    split: Split, params: Params, model: Captioner, *, training: bool = False
+    split: Split, params: Params, model: Captioner, generator: torch.Generator | None = None
 ) -> tuple[list[int], Inputs]:
     """The image ids of a split, and what the decoder sees of its pictures, row by row.
 
@@ -20,12 +20,11 @@ def open_pictures(
         split: which pictures.
         params: say whether features are stored, and how training pictures are varied.
         model: encodes pixels where no features are stored.
-        training: whether to draw random views, crops and mirror images.
+        generator: draws views, crops and mirror images, as training has them; None: nothing is random.
     """
     pictures = tensors.read(project.TENSORS, split)
     ids = [int(image) for image in pictures.ids]
     device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(params.seed) if training else None
     if params.stored_features:
         stored = features.read(project.FEATURES, split, len(ids))
         return ids, stored_inputs(stored, device, generator)

@@ -70,6 +70,7 @@ class CrossEntropy:
     """Cross-entropy with label smoothing and scheduled sampling, as the parameters ask for."""
 
     shows = "train_loss"
+    random = None
 
     def __init__(self, model: Captioner, inputs: Inputs, params: TrainParams) -> None:
         """Learn from pictures as ``inputs`` shows them."""

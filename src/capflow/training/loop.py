@@ -29,6 +29,8 @@ from capflow.training.self_critical import Rewards, SelfCritical
 logger = logging.getLogger(__name__)
 
 Row = dict[str, float]
+Moment = Callable[[bool], None]
+"""Told after each step, and, with True, after each epoch; what was begun can be left there and taken up."""
 
 
 class Recorder(Protocol):
@@ -38,13 +40,18 @@ class Recorder(Protocol):
         """Record values at a step, counted from 1 over all epochs."""
         ...
 
+    def flush(self) -> None:
+        """Pass on what is waiting, if anything is."""
+        ...
+
 
 @dataclass(frozen=True)
 class Split:
-    """The captions of a split and the pictures that they belong to."""
+    """The captions of a split, the pictures that they belong to, and what varies these, if anything does."""
 
     batches: Batches
     inputs: Inputs
+    generator: torch.Generator | None = None
 
 
 @dataclass
@@ -91,20 +98,35 @@ class Trainer:
         self.device = next(model.parameters()).device
         self.phase = self._phase(CrossEntropy(model, train.inputs, params), params.lr, params.epochs)
         self.history = History()
-        self.step = self.epoch = 0
-        self._best = model.state_dict()
+        self.speeds: list[float] = []  # captions a second, of each epoch
+        # Steps, and epochs, that are done; those before this phase; the best weights of all epochs.
+        self.step = self.epoch = self.first = 0
+        self.best = model.state_dict()
+        self.began = time.monotonic()
+        # Of the epoch that has begun: what each step gave, and the seconds that they took.
+        self.figures: list[Tensor] = []
+        self.seconds = 0.0
 
-    def run(self) -> History:
+    def run(self, moment: Moment = lambda _: None) -> History:
         """Train until the last epoch, or, in each phase, until CIDEr has not risen for ``patience`` epochs.
 
         Raises:
             CapflowError: the loss is no longer a number.
         """
-        self._run_phase()
-        if self.params.self_critical.epochs:
-            self.phase = self._self_critical()
-            self._run_phase()
+        self._run_phase(moment)
+        if self.params.self_critical.epochs and not self.self_critical:
+            self.begin_self_critical()
+            self._run_phase(moment)
         return self.history
+
+    @property
+    def self_critical(self) -> bool:
+        """Whether the phase of captions that are drawn has begun."""
+        return isinstance(self.phase.objective, SelfCritical)
+
+    def begin_self_critical(self) -> None:
+        """Leave cross-entropy for good; the weights stay as they are."""
+        self.phase, self.first = self._self_critical(), self.epoch
 
     def _phase(self, objective: Objective, lr: float, epochs: int) -> Phase:
         return Phase(self.model, objective, self.params, lr, epochs, len(self.train.batches))
@@ -114,59 +136,73 @@ class Trainer:
         objective = SelfCritical(self.model, self.train.inputs, rewards, self.sampling, self.params)
         return self._phase(objective, self.params.self_critical.lr, self.params.self_critical.epochs)
 
-    def _run_phase(self) -> None:
+    def _run_phase(self, moment: Moment) -> None:
         """Train, and go back to the best epoch of all."""
-        first = self.epoch
-        for _ in range(self.phase.epochs):
-            self.epoch += 1
-            self._run_epoch()
-            waited = self.epoch - max(first, self.history.best_epoch)
+        while self.epoch < self.first + self.phase.epochs:
+            waited = self.epoch - max(self.first, self.history.best_epoch)
             if self.params.patience and waited >= self.params.patience:
                 logger.info("CIDEr has not risen for %d epochs: stopping.", self.params.patience)
                 break
-        self.model.load_state_dict(self._best)
+            self._run_epoch(moment)
+        self.model.load_state_dict(self.best)
 
-    def _run_epoch(self) -> None:
-        began = time.monotonic()
-        learnt = self._learn()
-        speed = self.train.batches.captions_per_epoch() / (time.monotonic() - began)
+    def _run_epoch(self, moment: Moment) -> None:
+        """Learn and validate; nothing of the training changes before both are done, but by steps."""
+        learnt = self._learn(moment)
         with self.phase.average.in_place():
             row = {self.phase.objective.shows: learnt} | self._validate()
             if row["val_CIDEr"] > self.history.best_cider:
-                self.history.best_epoch, self.history.best_cider = self.epoch, row["val_CIDEr"]
-                self._best = copy.deepcopy(self.model.state_dict())
+                self.history.best_epoch, self.history.best_cider = self.epoch + 1, row["val_CIDEr"]
+                self.best = copy.deepcopy(self.model.state_dict())
         # While rewards rise, the validation loss rises, too, and says nothing about the rate.
-        if isinstance(self.phase.objective, CrossEntropy):
+        if not self.self_critical:
             self.phase.schedule.epoch_ended(row["val_loss"])
+        self.epoch += 1
+        self._report(row)
+        self.figures, self.seconds = [], 0.0
+        moment(True)
+
+    def _report(self, row: Row) -> None:
+        speed = self.train.batches.captions_per_epoch() / self.seconds
+        self.speeds.append(speed)
         self.history.epochs.append({"epoch": self.epoch, "step": self.step, **row})
-        self.recorder.log({"epoch": self.epoch, "captions_per_second": speed} | _epoch_names(row), self.step)
+        self.record_epoch(self.history.epochs[-1], speed)
         figures = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items())
         total = self.params.epochs + self.params.self_critical.epochs
         logger.info("epoch %d/%d: %s, %.0f captions/s", self.epoch, total, figures, speed)
 
-    def _learn(self) -> float:
-        self.model.encoder.thaw(
-            self.params.encoder.from_layer, wanted=self.epoch >= self.params.encoder.from_epoch
-        )
+    def record_epoch(self, row: Row, speed: float) -> None:
+        """Tell the recorder of an epoch; what it is told of by step, too, has a name of its own."""
+        renamed = {"train_loss": "epoch_train_loss", "reward": "epoch_reward"}
+        values = {renamed.get(name, name): value for name, value in row.items() if name != "step"}
+        self.recorder.log(values | {"captions_per_second": speed}, int(row["step"]))
+
+    def _learn(self, moment: Moment) -> float:
+        """The steps of an epoch that are still to be done; what the objective shows, over all of them."""
+        chosen, number = self.params.encoder, self.epoch + 1
+        self.model.encoder.thaw(chosen.from_layer, wanted=number >= chosen.from_epoch)
         self.model.train()
-        figures: list[Tensor] = []
-        steps = -(-len(self.train.batches) // self.params.accumulate)
-        bar = tqdm(self._steps(), f"epoch {self.epoch}", steps, disable=None, leave=False)
+        began = time.monotonic() - self.seconds
+        steps, done = -(-len(self.train.batches) // self.params.accumulate), len(self.figures)
+        bar = tqdm(self._steps(), f"epoch {number}", steps, initial=done, disable=None, leave=False)
         for batches in bar:
             lr = self.phase.lr
-            figures.append(self.phase.update(batches))
+            self.figures.append(self.phase.update(batches))
             self.step += 1
             if self.step % self.params.log_every == 0:
-                values = {self.phase.objective.shows: self._finite(figures[-1]), "lr": lr}
+                values = {self.phase.objective.shows: self._finite(self.figures[-1]), "lr": lr}
                 self.history.steps.append({"step": self.step, **values})
                 self.recorder.log(values, self.step)
                 bar.set_postfix(values, refresh=False)
-        return self._finite(torch.stack(figures).mean(0))
+            self.seconds = time.monotonic() - began
+            moment(False)
+        return self._finite(torch.stack(self.figures).mean(0))
 
     def _steps(self) -> Iterator[list[Batch]]:
-        """The batches of this epoch's steps."""
-        batches = self.train.batches.epoch(self.epoch)
-        return iter(lambda: list(islice(batches, self.params.accumulate)), [])
+        """The batches of this epoch's steps, but for those that are done."""
+        share = self.params.accumulate
+        batches = self.train.batches.epoch(self.epoch + 1, len(self.figures) * share)
+        return iter(lambda: list(islice(batches, share)), [])
 
     def _validate(self) -> Row:
         self.model.eval()
@@ -193,8 +229,3 @@ class Trainer:
                 f"training: the loss is {loss} at step {self.step}; lower train.lr or set train.clip."
             )
         return float(shown)
-
-
-def _epoch_names(row: Row) -> Row:
-    """What is recorded by step, too, has a name of its own by epoch."""
-    return {f"epoch_{name}" if name in {"train_loss", "reward"} else name: row[name] for name in row}

@@ -29,6 +29,11 @@ class Objective(Protocol):
     shows: str
     """The name of :attr:`Learnt.shown` in the record."""
 
+    @property
+    def random(self) -> torch.Generator | None:
+        """Where its own random numbers come from, if it has any."""
+        ...
+
     def weight(self, batch: Batch, /) -> int:
         """How much a batch counts beside others of the same step."""
         ...

@@ -65,17 +65,17 @@ class Average:
 
     def __init__(self, weights: Iterable[Tensor], decay: float) -> None:
         """Begin with the weights as they are; what is no floating-point number has no average."""
-        self._decay, self._steps = decay, 0
+        self._decay, self.steps = decay, 0
         self._live = [weight.detach() for weight in weights if decay and weight.is_floating_point()]
-        self._kept = [tensor.clone() for tensor in self._live]
+        self.kept = [tensor.clone() for tensor in self._live]
 
     @torch.no_grad()
     def update(self) -> None:
         """Take the weights of a step in."""
-        self._steps += 1
+        self.steps += 1
         if self._live:
-            decay = min(self._decay, self._steps / (self._steps + 9))
-            torch._foreach_lerp_(self._kept, self._live, 1 - decay)
+            decay = min(self._decay, self.steps / (self.steps + 9))
+            torch._foreach_lerp_(self.kept, self._live, 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -88,7 +88,7 @@ class Average:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        for live, kept in zip(self._live, self._kept, strict=True):
+        for live, kept in zip(self._live, self.kept, strict=True):
             learnt = live.clone()
             live.copy_(kept)
             kept.copy_(learnt)

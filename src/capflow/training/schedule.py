@@ -8,8 +8,18 @@ steps their rate, with width d, has its peak at (d w)^-0.5.
 """
 
 import math
+from dataclasses import dataclass
 
 from capflow.params import ScheduleParams
+
+
+@dataclass
+class Flatness:
+    """What ``plateau`` has seen: reductions, the lowest loss, and epochs in a row that did not lower it."""
+
+    reductions: int = 0
+    best: float = math.inf
+    epochs: int = 0
 
 
 class Schedule:
@@ -21,9 +31,7 @@ class Schedule:
         self._steps_per_epoch = steps_per_epoch
         self._total = steps_per_epoch * epochs
         self._warmup = round(params.warmup * self._total)
-        self._reductions = 0
-        self._best = math.inf
-        self._flat_epochs = 0
+        self.flatness = Flatness()
 
     def progress(self, step: int) -> float:
         """How much of the run step ``step``, counted from 0, has behind it: 0 at first, 1 in the end."""
@@ -46,13 +54,14 @@ class Schedule:
             case "noam":
                 return math.sqrt(max(1, self._warmup) / (step + 1))
             case "plateau":
-                return float(self._params.factor**self._reductions)
+                return float(self._params.factor**self.flatness.reductions)
 
     def epoch_ended(self, val_loss: float) -> None:
         """Tell ``plateau`` how it went; an epoch counts as flat if it does not improve by 0.01 %."""
-        if val_loss < self._best * (1 - 1e-4):
-            self._best, self._flat_epochs = val_loss, 0
+        flat = self.flatness
+        if val_loss < flat.best * (1 - 1e-4):
+            flat.best, flat.epochs = val_loss, 0
             return
-        self._flat_epochs += 1
-        if self._flat_epochs > self._params.patience:
-            self._reductions, self._flat_epochs = self._reductions + 1, 0
+        flat.epochs += 1
+        if flat.epochs > self._params.patience:
+            flat.reductions, flat.epochs = flat.reductions + 1, 0

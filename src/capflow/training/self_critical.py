@@ -89,7 +89,7 @@ class SelfCritical:
         self._model, self._inputs, self._rewards = model, inputs, rewards
         self._sampling, self._params = sampling, params
         self._device = next(model.parameters()).device
-        self._random = torch.Generator().manual_seed(torch.initial_seed())
+        self.random = torch.Generator().manual_seed(torch.initial_seed())
 
     def weight(self, batch: Batch, /) -> int:
         """The pictures, each of which has as many captions drawn."""
@@ -111,7 +111,7 @@ class SelfCritical:
     def _draw(self, features: Tensor) -> Tensor:
         decoder, count = self._model.decoder, self._params.self_critical.samples
         with observing(decoder), self._autocast():
-            said, _ = sample(decoder, features, self._sampling, count, self._random)
+            said, _ = sample(decoder, features, self._sampling, count, self.random)
         # Behind the greatest length there is always an end: a caption that was cut has none of its own.
         return end_once(said[..., :-1], self._sampling.end)
 

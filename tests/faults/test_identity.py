@@ -1,0 +1,73 @@
+"""What determines a training: a checkpoint is found again by all of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from capflow import dvcfiles, project
+from capflow.files import write_json
+from capflow.identity import training_digest
+from tests.tiny import CPU, params
+
+
+@pytest.fixture(autouse=True)
+def _artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (project.ANNOTATIONS, project.ENCODER, project.FEATURES, project.TENSORS, project.VOCAB):
+        write_json(folder / "a.json", folder.name)
+
+
+def digest(**changes: dict[str, Any]) -> str:
+    return training_digest(params(**changes), CPU)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train": {"lr": 0.011}},
+        {"train": {"self_critical": {"epochs": 0, "lr": 0.01, "samples": 4}}},
+        {"encoder": {"name": "resnet18"}},
+        {"decoder": {"hidden": 17}},
+        {"generate": {"max_length": 9}},
+    ],
+)
+def test_row_37_another_parameter_is_another_training(changes: dict[str, Any]) -> None:
+    assert digest(**changes) != digest()
+
+
+def test_another_search_is_the_same_training() -> None:
+    assert digest(generate={"beam": 3}, evaluate={"spice": True}) == digest()
+
+
+@pytest.mark.parametrize("folder", [project.ENCODER, project.FEATURES, project.TENSORS, project.VOCAB])
+def test_row_37_other_data_are_another_training(folder: Path) -> None:
+    before = digest()
+    write_json(folder / "a.json", "other")
+    assert digest() != before
+
+
+def test_row_37_other_code_another_device_or_another_pytorch_is_another_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = {digest(), training_digest(params(), torch.device("cuda"))}
+    monkeypatch.setattr(torch, "__version__", "1.0")
+    found.add(digest())
+    (tmp_path / "other.py").write_text("other = 1")
+    monkeypatch.setattr(dvcfiles, "__file__", str(tmp_path / "other.py"))
+    found.add(digest())
+    assert len(found) == 4
+
+
+def test_within_a_stage_the_digests_of_the_data_are_those_of_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+    outs = "".join(f"\n      - {{path: {path}, md5: abc.dir}}" for path in (project.TENSORS, project.VOCAB))
+    Path("dvc.yaml").write_text("stages: {make: {cmd: make}}")
+    Path("dvc.lock").write_text(f"stages:\n  make:\n    outs:{outs}")
+    by_hand = digest()
+    monkeypatch.setenv("DVC_STAGE", "train")
+    recorded = digest()
+    write_json(project.TENSORS / "a.json", "DVC would know")
+    assert digest() == recorded != by_hand
+    write_json(project.ENCODER / "a.json", "not on record")
+    assert digest() != recorded

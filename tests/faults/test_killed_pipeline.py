@@ -1,0 +1,73 @@
+"""The training of the pipeline, by DVC: killed, stopped and orphaned, it ends in the same dvc.lock."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import SMALL, environment, make_checkout, ran, run
+from tests.faults.trainings import wait_until
+
+pytestmark = pytest.mark.slow
+# Without --force DVC would take the model that it knows out of its cache.
+COMMAND = ("dvc", "repro", "--force", "--no-run-cache", "--single-item", "train")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("capflow")
+    train = {**SMALL["params.yaml"]["train"], "epochs": 20}  # long enough to be hit
+    make_checkout(folder, {**SMALL, "params.yaml": {**SMALL["params.yaml"], "train": train}})
+    return folder
+
+
+def train(checkout: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(COMMAND, cwd=checkout, env=environment(), stdout=subprocess.DEVNULL)
+
+
+def stage_at_work(checkout: Path) -> int:
+    """The process of the stage, once it has begun with an epoch's checkpoint."""
+    wait_until(lambda: list(checkout.glob(".capflow/checkpoints/*/[0-9]*.*.json")))
+    return int((checkout / ".capflow/train.lock").read_text())
+
+
+def runs(checkout: Path) -> list[tuple[str, int]]:
+    """Of each run the status, and how many losses it has."""
+    with sqlite3.connect(checkout / "mlflow.db") as store:
+        found = store.execute(
+            "select status, (select count(*) from metrics m where m.run_uuid = r.run_uuid"
+            " and key = 'train_loss') from runs r order by start_time"
+        ).fetchall()
+    store.close()
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_row_28_to_30_dvc_repro_goes_on(number: signal.Signals, checkout: Path) -> None:
+    before, known = (checkout / "dvc.lock").read_bytes(), runs(checkout)
+    process = train(checkout)
+    os.kill(stage_at_work(checkout), number)
+    assert process.wait(timeout=300) != 0
+    output = run(checkout, *COMMAND)
+    assert ran(output) == ["train"]
+    assert "going on after step" in output
+    assert (checkout / "dvc.lock").read_bytes() == before
+    assert runs(checkout) == [*known, known[0]]
+
+
+def test_row_31_an_orphan_keeps_others_out(checkout: Path) -> None:
+    process = train(checkout)
+    orphan = stage_at_work(checkout)
+    os.kill(orphan, signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    try:
+        output = run(checkout, *COMMAND, fails=True)
+        assert f"is at work here already, process {orphan}" in output
+    finally:
+        os.kill(orphan, signal.SIGCONT)
+    wait_until(lambda: not (checkout / ".capflow/train.lock").exists())
+    assert (checkout / "data/model/model.safetensors").exists()
