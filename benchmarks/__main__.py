@@ -19,14 +19,21 @@ def main() -> None:
     start = time.monotonic()
     for path in sorted(FOLDER.glob("[a-z]*.py")):
         if "def main()" in path.read_text() and path.stem != "gpu":
-            print(f"== {path.stem}", flush=True)
+            print(f"== {path.stem}, after {time.monotonic() - start:.0f} s", flush=True)
             rows += run(f"benchmarks.{path.stem}")
     rows.sort(key=lambda line: int(line.split("|")[1]))
     moment, minutes = datetime.now(UTC).date().isoformat(), (time.monotonic() - start) / 60
-    about = f"`make bench`, {moment}, {minutes:.0f} minutes on {machine()}"
+    about = f"`make bench` of {commit()}, {moment}, {minutes:.0f} minutes on {machine()}"
     write_table("table", f"{about}:\n\n{HEAD}{''.join(rows)}")
     if any(line.startswith("| 0 |") for line in rows):
         sys.exit("some benchmarks did not run; the table says which")
+
+
+def commit() -> str:
+    """Which code is measured."""
+    command = ["git", "describe", "--always", "--dirty"]
+    told = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=True)  # noqa: S603
+    return told.stdout.strip()
 
 
 def run(module: str) -> list[str]:

@@ -25,10 +25,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "capflow"
         prepare(folder)
-        change = min(
-            timed(folder, "dvc", "exp", "run", "-S", f"train.lr=0.00{i}") for i in range(1, TRIED + 1)
-        )
-        alone = {stage: fastest(folder, sys.executable, "-m", f"stages.{stage}") for stage in STAGES}
+        change = timed(folder, "dvc", "exp", "run", "-S", "train.lr=0.001")
+        alone = {stage: timed(folder, sys.executable, "-m", f"stages.{stage}") for stage in STAGES}
         idle = fastest(folder, "dvc", "repro")
         usage = fastest(folder, "capflow", "--help")
         (folder / "params.yaml").write_text((folder / "params.yaml").read_text().replace("lr:", "rate:"))

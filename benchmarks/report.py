@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+PACKAGES = ["torch", "torchvision", "numpy", "pillow", "simplejpeg", "nltk", "pycocoevalcap", "mlflow", "dvc"]
+
 Work = Callable[[], object]
 
 
@@ -62,6 +64,6 @@ def machine() -> str:
     file = Path("/proc/cpuinfo")
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "torchvision", "numpy", "pillow"))
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     model = models[0] if models else platform.machine()
     return f"{os.cpu_count()} cores of {model}, Python {platform.python_version()}, {packages}"

@@ -21,7 +21,7 @@ from benchmarks.report import fastest, require, row, shown
 from capflow.evaluation import ptb
 from capflow.evaluation.scores import BLEU, NAMES, Scores, score
 
-ROUNDS = 2
+ROUNDS = 1
 
 Captions = Mapping[int, Sequence[str]]
 Result = tuple[float, Sequence[float]]

@@ -100,27 +100,30 @@ def write_json(target: Path, value: Any, *, indent: int | None = None) -> None:
     write_bytes(target, text.encode(errors="backslashreplace"))
 
 
-def read_json(path: Path, *, forget: str | None = None) -> Any:
+def read_json(path: Path, *, forget: Collection[str] = ()) -> Any:
     """Read a JSON file.
 
     Args:
         path: the file.
-        forget: objects with this key become None as soon as they have been read, so that a long list of
-            them takes no memory.
+        forget: objects with all of these keys become None as soon as they have been read, so that a long
+            list of them takes no memory.
 
     Raises:
         CapflowError: the file is missing, cannot be read, or is not JSON.
     """
+    return parse_json(_content(path), path, forget=forget)
+
+
+def _content(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise CapflowError(f"{path}: there is no such file; run `dvc repro` to make it.") from None
     except OSError as error:
         raise CapflowError(f"{path}: cannot be read ({error.strerror}); look at it.") from None
-    return parse_json(content, path, forget=forget)
 
 
-def parse_json(content: bytes, origin: Path | str, *, forget: str | None = None) -> Any:
+def parse_json(content: bytes, origin: Path | str, *, forget: Collection[str] = ()) -> Any:
     """Decode JSON that was read from ``origin``; ``forget`` as in :func:`read_json`.
 
     Raises:
@@ -130,10 +133,12 @@ def parse_json(content: bytes, origin: Path | str, *, forget: str | None = None)
 
     def known(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
         record = _each_key_once(pairs)
-        return None if forget in record else record
+        return None if forget and record.keys() >= set(forget) else record
 
     try:
-        return json.loads(content, object_pairs_hook=known)
+        text = content.decode(json.detect_encoding(content), "surrogatepass")
+        del content  # a large file is not held twice
+        return json.loads(text, object_pairs_hook=known)
     except (ValueError, RecursionError) as error:
         raise CapflowError(f"{origin}: not valid JSON ({error}); fetch or make it again.") from None
 

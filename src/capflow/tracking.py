@@ -37,7 +37,7 @@ _SEARCH_SECTIONS = ("generate.", "evaluate.")
 
 
 class RunRecorder:
-    """Writes numbers and files to one run; numbers go in batches, a hundred times as fast as singly."""
+    """Writes numbers and files to one run; numbers go in batches, some fifty times as fast as singly."""
 
     def __init__(self, client: MlflowClient, run_id: str, recorded: Collection[tuple[str, int]] = ()) -> None:
         """Write to the run ``run_id``, but not what it has on record already, by name and step."""

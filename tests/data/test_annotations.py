@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 from capflow.data import annotations
 from capflow.data.annotations import Annotations, CaptionRecord, ImageRecord
 from capflow.errors import CapflowError
+from capflow.files import read_json
 from capflow.text.clean import one_line
 from tests.tiny_coco import changed
 
@@ -31,6 +32,23 @@ def splits(draw: st.DrawFn) -> Annotations:
 def test_reads_what_it_wrote(tmp_path: Path, split: Annotations) -> None:
     annotations.write(tmp_path / "x.json", split)
     assert annotations.read(tmp_path / "x.json") == split
+
+
+@given(split=splits())
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pictures_alone_are_those_of_the_whole(tmp_path: Path, split: Annotations) -> None:
+    split.images[0]["scene"] = {"caption": "of a scene"}
+    annotations.write(tmp_path / "x.json", split)
+    assert annotations.read_images(tmp_path / "x.json") == split.images
+    assert read_json(tmp_path / "x.json", forget=["image_id"])["annotations"] == [None] * len(
+        split.annotations
+    )
+
+
+def test_pictures_alone_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"images": [{"id": 1, "file_name": "a/b.jpg"}], "annotations": []}')
+    with pytest.raises(CapflowError, match=r"x.json: images\[0\]: `file_name`"):
+        annotations.read_images(tmp_path / "x.json")
 
 
 @given(split=splits(), fewer=st.integers(1, 8), more=st.integers(0, 8))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -92,3 +93,10 @@ def test_resize_is_within_one_of_pillow(width: int, height: int, size: int, fit:
         expected = whole.crop((left, top, left + size, top + size))
     assert found.shape == (size, size, 3)
     assert np.abs(found.astype(int) - np.asarray(expected).astype(int)).max() <= 1
+
+
+def test_a_strip_is_not_enlarged_as_a_whole() -> None:
+    strip = np.random.default_rng(0).integers(0, 256, (1, 30_000, 3), np.uint8)
+    expected = resize(strip[:, 14_927:15_073], 224, "crop")
+    torch.testing.assert_close(resize(strip, 224, "crop"), expected)
+    torch.testing.assert_close(resize(strip.transpose(1, 0, 2), 224, "crop"), expected.transpose(0, 1))

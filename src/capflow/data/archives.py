@@ -135,6 +135,7 @@ def pictures_in(path: Path) -> Iterator[Mapping[str, Callable[[], bytes]]]:
         members: dict[str, str] = {}
         for member in archive.namelist():
             name = PurePosixPath(member).name
+            name = member if name == member else name  # two equal texts would take memory twice
             if member.endswith("/") or member.startswith("__MACOSX/"):
                 continue
             if name in members:
