@@ -26,7 +26,7 @@ DECODERS = ("lstm", "attention", "updown", "transformer")
 PLAIN: dict[str, Any] = {"epochs": 2, "schedule": {"name": "plateau", "warmup": 0.2}}
 KINDS: dict[str, dict[str, Any]] = {
     "plain": PLAIN,
-    "self-critical": PLAIN | {"self_critical": {"epochs": 1, "lr": 0.001, "samples": 2}},
+    "self-critical": PLAIN | {"self_critical": {"epochs": 1, "lr": 0.001, "samples": 2, "bleu": 0.0}},
     "guesses": PLAIN | {"scheduled_sampling": 0.7, "batches": "length"},
     "averaged": PLAIN | {"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.1},
     "accumulated": PLAIN | {"accumulate": 2, "patience": 1, "clip": 0.1},
@@ -36,7 +36,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "ema": 0.9,
         "accumulate": 2,
         "scheduled_sampling": 0.7,
-        "self_critical": {"epochs": 2, "lr": 0.001, "samples": 2},
+        "self_critical": {"epochs": 2, "lr": 0.001, "samples": 2, "bleu": 0.0},
     },
 }
 
