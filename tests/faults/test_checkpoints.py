@@ -9,6 +9,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -147,23 +148,25 @@ def test_row_37_a_state_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         restore(trainer(train_params()), state(1))
 
 
-@pytest.fixture
-def _small_files() -> Iterator[None]:
-    """The system refuses to let a file grow beyond 100 bytes, as a full disk does."""
+@contextmanager
+def small_files() -> Iterator[None]:
+    """The system refuses to let a file grow beyond 100 bytes, as a full disk does.
+
+    That goes for this whole process, for what pytest writes into a file, too: it has to be over soon.
+    """
     before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_row_33_a_full_disk_is_named_and_the_last_one_stays(
-    checkpoints: Checkpoints, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_row_33_a_full_disk_is_named_and_the_last_one_stays(checkpoints: Checkpoints, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
-    request.getfixturevalue("_small_files")
-    with pytest.raises(OSError, match=r"\.safetensors") as caught:
+    with pytest.raises(OSError, match=r"\.safetensors") as caught, small_files():
         checkpoints.save(state(5))
     assert "\n" not in sentence(caught.value)
     assert sorted(tmp_path.iterdir()) == before
