@@ -118,7 +118,9 @@ def torchvision_encoder(name: str) -> Callable[[Tensor], Tensor]:
 def preparation(name: str, files: Files) -> float:
     """Seconds that Capflow takes to decode, resize and encode a picture, which it does once."""
     encoder = Encoder(
-        EncoderParams(name=name, weights="none", trainable=False, features="pooled", mirrored=False)
+        EncoderParams(
+            name=name, weights="none", padding="torch", trainable=False, features="pooled", mirrored=False
+        )
     ).eval()
 
     @torch.inference_mode()
@@ -161,7 +163,9 @@ def epoch(name: str, captions: EncodedCaptions, vocabulary: Vocabulary) -> float
     channels = 2048 if name == "resnet50" else 512
     stored = np.random.default_rng(0).random((PICTURES, 1, 1, channels), np.float32).astype(np.float16)
     inputs, batches = StoredFeatures(stored, CPU), Batches(captions, np.arange(PICTURES), BATCH, "padded", 1)
-    encoder = EncoderParams(name=name, weights="none", trainable=False, features="pooled", mirrored=False)
+    encoder = EncoderParams(
+        name=name, weights="none", padding="torch", trainable=False, features="pooled", mirrored=False
+    )
     square = TensorParams(size=224, fit="crop")
     config = CaptionerConfig(
         encoder=encoder, decoder=decoder_params(), tensors=square, crop=0, words=len(vocabulary)

@@ -97,7 +97,9 @@ def matmul_rate(device: torch.device, size: Size) -> float:
 
 def features(name: str, device: torch.device, size: Size, roof: float) -> Outcome:
     """Pooled features of a frozen encoder."""
-    params = EncoderParams(name=name, weights="none", trainable=False, features="pooled", mirrored=False)
+    params = EncoderParams(
+        name=name, weights="none", padding="torch", trainable=False, features="pooled", mirrored=False
+    )
     encoder = Encoder(params).to(device).eval()
     pixels = torch.randint(256, (min(64, size.encoded), 224, 224, 3), dtype=torch.uint8)
 
@@ -131,7 +133,13 @@ def epoch(decoder: DecoderParams, device: torch.device, size: Size) -> float:
 
 def captioner(decoder: DecoderParams, features: str, words: int) -> Captioner:
     """A decoder behind a frozen ResNet-50."""
-    encoder = {"name": "resnet50", "weights": "none", "trainable": False, "mirrored": False}
+    encoder = {
+        "name": "resnet50",
+        "weights": "none",
+        "padding": "torch",
+        "trainable": False,
+        "mirrored": False,
+    }
     return Captioner(
         CaptionerConfig(
             encoder=EncoderParams.model_validate(encoder | {"features": features}),

@@ -29,6 +29,7 @@ settings=(
     tensors.fit=crop
     encoder.name="${ENCODER:-squeezenet1_0}"
     encoder.weights="$(quoted "${weights:-imagenet}")"
+    encoder.padding=torch
     encoder.trainable=false
     encoder.features=pooled
     encoder.mirrored=true

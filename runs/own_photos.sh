@@ -25,6 +25,7 @@ settings=(
     tensors.fit=crop
     encoder.name="${ENCODER:-resnet50}"
     encoder.weights="$(quoted "${weights:-imagenet}")"
+    encoder.padding=torch
     encoder.trainable=false
     encoder.features=pooled
     encoder.mirrored=true

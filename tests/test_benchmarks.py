@@ -62,12 +62,6 @@ def test_exponents(seconds: tuple[int, ...], slope: float) -> None:
     assert growth.exponent(seconds) == pytest.approx(slope, abs=1e-12)
 
 
-@pytest.mark.parametrize("power", [1.0, 2.0])
-def test_exponents_without_a_start(power: float) -> None:
-    seconds = [7 + 3 * size**power for size in growth.TIMES]
-    assert growth.exponent_without_start(seconds) == pytest.approx(power, abs=1e-12)
-
-
 def test_a_score_of_one_image_that_differs_ends_the_benchmark() -> None:
     names = [name for name in NAMES if name != "SPICE"]
     ours = Scores([1, 2], dict.fromkeys(names, 0.5), {name: [0.25, 0.75] for name in names}, {})

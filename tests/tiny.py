@@ -24,6 +24,7 @@ _PARAMS: dict[str, dict[str, Any]] = {
     "encoder": {
         "name": "small",
         "weights": "none",
+        "padding": "torch",
         "trainable": False,
         "features": "pooled",
         "mirrored": False,

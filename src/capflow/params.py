@@ -51,11 +51,13 @@ class EncoderParams(Section):
     """The network that reads the picture.
 
     ``weights`` is ``imagenet``, ``none``, or a file in ``data/weights/`` (or an absolute path).
+    ``padding`` is that of the framework in which torchvision's weights, or those of a file, were trained.
     ``features`` are one ``pooled`` vector or a ``grid`` of cells.
     """
 
     name: str
     weights: str
+    padding: Literal["torch", "tensorflow"]
     trainable: bool
     features: Literal["pooled", "grid"]
     mirrored: bool

@@ -10,10 +10,22 @@ from capflow.params import EncoderParams
 
 
 def params(
-    name: str, features: str = "grid", *, trainable: bool = False, weights: str = "none"
+    name: str,
+    features: str = "grid",
+    *,
+    trainable: bool = False,
+    weights: str = "none",
+    padding: str = "torch",
 ) -> EncoderParams:
     return EncoderParams.model_validate(
-        {"name": name, "weights": weights, "trainable": trainable, "features": features, "mirrored": False}
+        {
+            "name": name,
+            "weights": weights,
+            "padding": padding,
+            "trainable": trainable,
+            "features": features,
+            "mirrored": False,
+        }
     )
 
 

@@ -14,6 +14,7 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from capflow.errors import CapflowError
+from capflow.models.padding import TensorFlowConv2d, pad_like_tensorflow
 from capflow.params import EncoderParams
 
 SMALL = "small"
@@ -46,7 +47,7 @@ class Encoder(nn.Module):
         self.pretrained = params.weights != "none"
         self.backbone: nn.Module
         self.backbone, self.channels = (
-            (SmallNet(), SmallNet.channels) if params.name == SMALL else _headless(params.name)
+            (SmallNet(), SmallNet.channels) if params.name == SMALL else _headless(params)
         )
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
@@ -198,21 +199,27 @@ def _layers(weights: list[str]) -> list[str]:
     return names
 
 
-def _headless(name: str) -> tuple[nn.Module, int]:
+def _headless(params: EncoderParams) -> tuple[nn.Module, int]:
     """Cut a classifier after its last feature map [N, C, H, W], or after its tokens [N, 1 + cells, C].
 
     The cut is found on the traced graph by running it once: the last node outside the head whose
     output is one of the two. Convolutional networks end in maps; vision transformers in tokens, of
     which the first is the class token.
     """
-    model = classifier(name).eval()
-    nodes = [node for node in get_graph_node_names(model)[1] if node.split(".")[0] not in _HEADS]
+    model = classifier(params.name).eval()
+    if params.padding == "tensorflow":
+        pad_like_tensorflow(model)
+    tracing = {"leaf_modules": [TensorFlowConv2d]}
+    names = get_graph_node_names(model, tracer_kwargs=tracing)[1]
+    nodes = [node for node in names if node.split(".")[0] not in _HEADS]
     with torch.no_grad():
-        outputs = create_feature_extractor(model, nodes)(torch.zeros(1, 3, _PROBE, _PROBE))
+        outputs = create_feature_extractor(model, nodes, tracer_kwargs=tracing)(
+            torch.zeros(1, 3, _PROBE, _PROBE)
+        )
     tensors = {node: value for node, value in outputs.items() if isinstance(value, Tensor)}
     cut, probe = next(item for item in reversed(tensors.items()) if _is_grid(item[1]))
     channels = probe.shape[1] if probe.dim() == 4 else probe.shape[2]
-    return create_feature_extractor(model, {cut: "grid"}), channels
+    return create_feature_extractor(model, {cut: "grid"}, tracer_kwargs=tracing), channels
 
 
 def _is_grid(output: Tensor) -> bool:
