@@ -203,4 +203,4 @@ def test_the_transformer_tells_of_its_last_layer_as_the_parallel_pass_has_it() -
     last.register_forward_pre_hook(lambda _, inputs: given.append(inputs))
     model(features, PICTURE, tokens)
     weights = model.attend(features, PICTURE, tokens)[tokens[:, 1:] != 0]
-    torch.testing.assert_close(weights, last.weights(*given[0]))
+    torch.testing.assert_close(weights, last.weights(*given[0])[: len(weights)])

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from capflow.models.decoder import Decoder, Shape, State, Told
+from capflow.models.dropout import Dropout
 from capflow.models.recurrence import pack, recur, unpack
 from capflow.models.standardise import standardise
 from capflow.models.words import word_logits, word_vectors
@@ -41,7 +42,7 @@ class LSTMDecoder(Decoder):
             batch_first=True,
             dropout=params.dropout if params.layers > 1 else 0.0,
         )
-        self.dropout = nn.Dropout(params.dropout)
+        self.dropout = Dropout(params.dropout)
         self.vocabulary = word_logits(params, self.embed, params.hidden)
         self._open_forget_gates()
 

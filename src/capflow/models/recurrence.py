@@ -1,7 +1,9 @@
 """The recurrence of an LSTM over captions of many lengths, without a step spent on padding.
 
 Captions lie packed as :func:`torch.nn.utils.rnn.pack_padded_sequence` puts them: the first words of all
-of them, the longest caption first, then the second words of those that have one, and so on.
+of them, the longest caption first, then the second words of those that have one, and so on. They stand in
+blocks, each of which goes on to the end of its longest caption: so the steps are of few different sizes
+(:func:`capflow.models.shapes.rounded`).
 
 ``nn.LSTM`` on a processor either pads or takes a slow path for packed captions. Here a step does only
 what depends on the step before:
@@ -19,14 +21,20 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from capflow.models.shapes import BLOCK
+
 
 def pack(values: Tensor, real: Tensor) -> PackedSequence:
-    """Pack [B, T], of which ``real``, bool [B, T], says how far each row goes."""
-    return pack_padded_sequence(values, real.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+    """Pack [B, T], of which ``real``, bool [B, T], says how far each row goes at least."""
+    lengths, order = real.sum(1).cpu().sort(descending=True, stable=True)
+    first = torch.arange(len(lengths)) // BLOCK * BLOCK
+    order = order.to(values.device)
+    packed = pack_padded_sequence(values[order], lengths[first], batch_first=True)
+    return packed._replace(sorted_indices=order, unsorted_indices=order.argsort())
 
 
 def pad(packed: PackedSequence, length: int) -> Tensor:
-    """[B, length, ...] from packed [R, ...], with 0 behind the end of each caption."""
+    """[B, length, ...] from packed [R, ...], with 0 behind the end of each block of captions."""
     rows: Tensor = pad_packed_sequence(packed, batch_first=True, total_length=length)[0]
     return rows
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from capflow.models.decoder import AttentiveDecoder, Shape, State, Told
+from capflow.models.dropout import Dropout
 from capflow.models.grouping import Grid, Groups, group
 from capflow.models.recurrence import pack, pad, unpack
 from capflow.models.standardise import standardise
@@ -72,9 +73,7 @@ def projection(channels: int, params: DecoderParams) -> nn.Module:
     """What brings cells, float [..., channels], to the length that ``decoder.project`` asks for."""
     if not params.project:
         return nn.Identity()
-    return nn.Sequential(
-        nn.Linear(channels, params.project), nn.ReLU(inplace=True), nn.Dropout(params.dropout)
-    )
+    return nn.Sequential(nn.Linear(channels, params.project), nn.ReLU(inplace=True), Dropout(params.dropout))
 
 
 class SoftDecoder(AttentiveDecoder):
@@ -94,7 +93,7 @@ class SoftDecoder(AttentiveDecoder):
         self.project = projection(shape.channels, params)
         self.embed = word_vectors(params, shape.words)
         self.from_word = nn.Linear(params.embedding, 4 * params.hidden)
-        self.dropout = nn.Dropout(params.dropout)
+        self.dropout = Dropout(params.dropout)
         self.vocabulary = word_logits(params, self.embed, params.hidden)
         self.doubly_stochastic = params.doubly_stochastic
 
@@ -131,13 +130,15 @@ class SoftDecoder(AttentiveDecoder):
         rows = unpack(hidden._replace(data=self.dropout(hidden.data)), real)
         if not (self.training and self.doubly_stochastic):
             return Told(rows, rows.new_zeros(()))
-        uneven = (1 - pad(weights, real.shape[1]).sum(1)).square().mean()
+        looks = pad(weights, real.shape[1]).mul(real[..., None])
+        uneven = (1 - looks.sum(1)).square().mean()
         return Told(rows, self.doubly_stochastic * uneven)
 
     def attend(self, features: Tensor, picture: Tensor, tokens: Tensor) -> Tensor:
         """The weights of the cells for each word, float [B, T - 1, cells]."""
-        said = pack(tokens[:, :-1], tokens[:, 1:] != PAD)
-        return pad(self._read(features, picture, said)[1], tokens.shape[1] - 1)
+        real = tokens[:, 1:] != PAD
+        looks = pad(self._read(features, picture, pack(tokens[:, :-1], real))[1], real.shape[1])
+        return looks.mul(real[..., None])
 
     def words(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary, float [..., words], from float [..., hidden]."""
@@ -184,7 +185,9 @@ class SoftDecoder(AttentiveDecoder):
     def _glances(self, features: Tensor, groups: Groups, sizes: list[int]) -> Iterator[tuple[Tensors, Grid]]:
         """The pictures of the captions that each step has, and where these stand."""
         sight = {name: value.index_select(0, groups.picture) for name, value in self.look(features).items()}
+        reached = len(groups.picture)
         for size in sizes:
             count = groups.reach[size - 1]
-            grid = Grid(count, groups.width, groups.place[:size])
-            yield {name: value[:count] for name, value in sight.items()}, grid
+            if count < reached:  # the gradient of a part is as large as the whole: as few parts as may be
+                sight, reached = {name: value[:count] for name, value in sight.items()}, count
+            yield sight, Grid(count, groups.width, groups.place[:size])

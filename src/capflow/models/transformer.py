@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from capflow.models.decoder import AttentiveDecoder, Shape, State, Told
+from capflow.models.dropout import Dropout
 from capflow.models.grouping import Grid, group
 from capflow.models.layers import DecoderLayer, EncoderLayer, sinusoids
+from capflow.models.shapes import rounded
 from capflow.models.standardise import standardise
 from capflow.models.words import word_logits, word_vectors
 from capflow.params import DecoderParams
@@ -31,8 +33,9 @@ Layer = TypeVar("Layer", bound=nn.Module)
 class _Captions(NamedTuple):
     """Whole captions on their way through the layers of the decoder.
 
-    ``rows`` [R, width], a row for each word; ``sight``, for each layer, [G, cells, 2 width]; ``words``, a
-    grid with a group for each caption; ``looks``, one with a group for the captions of a picture.
+    ``rows`` [R, width], a row for each word and for some padding; ``sight``, for each layer, [G, cells, 2
+    width]; ``words``, a grid with a group for each caption; ``looks``, one with a group for the captions of a
+    picture.
     """
 
     rows: Tensor
@@ -57,7 +60,7 @@ class TransformerDecoder(AttentiveDecoder):
         self.embed = word_vectors(params, shape.words)
         self.layers = _stack(DecoderLayer(*sizes) for _ in range(params.layers))
         self.layers_norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(params.dropout)
+        self.dropout = Dropout(params.dropout)
         self.vocabulary = word_logits(params, self.embed, width)
 
     def forward(self, features: Tensor, picture: Tensor, tokens: Tensor) -> Told:
@@ -65,7 +68,8 @@ class TransformerDecoder(AttentiveDecoder):
         rows, sight, words, looks = self._spread(features, picture, tokens)
         for layer, seen in zip(self.layers, sight, strict=True):
             rows = layer(rows, seen, words, looks)
-        return Told(self.layers_norm(rows), rows.new_zeros(()))
+        real = int((tokens[:, 1:] != PAD).sum())
+        return Told(self.layers_norm(rows[:real]), rows.new_zeros(()))
 
     def attend(self, features: Tensor, picture: Tensor, tokens: Tensor) -> Tensor:
         """The weights of the cells in the last layer, the mean of its heads, float [B, T - 1, cells]."""
@@ -75,7 +79,7 @@ class TransformerDecoder(AttentiveDecoder):
             rows = layer(rows, seen, words, looks)
         weights = self.layers[-1].weights(rows, sight[-1], words, looks)
         padded = weights.new_zeros(*real.shape, weights.shape[1])
-        padded[real] = weights
+        padded[real] = weights[: int(real.sum())]
         return padded
 
     def words(self, hidden: Tensor) -> Tensor:
@@ -118,9 +122,13 @@ class TransformerDecoder(AttentiveDecoder):
         return rows
 
     def _spread(self, features: Tensor, picture: Tensor, tokens: Tensor) -> _Captions:
-        """Words as rows, beside those of their caption, and of the other captions of their picture."""
-        caption, place = (tokens[:, 1:] != PAD).nonzero(as_tuple=True)
-        length, groups = tokens.shape[1] - 1, group(picture)
+        """Words as rows, beside those of their caption, and of the other captions of their picture.
+
+        Behind the last word come places of padding, up to a rounded number of rows.
+        """
+        padding, length = tokens[:, 1:] == PAD, tokens.shape[1] - 1
+        chosen = padding.flatten().long().argsort(stable=True)[: rounded(int((~padding).sum()))]
+        caption, place, groups = chosen // length, chosen % length, group(picture)
         where = groups.place[caption] * length + place
         count, width = len(groups.picture), groups.width
         return _Captions(

@@ -9,6 +9,7 @@ import math
 
 from torch import Tensor, nn
 
+from capflow.models.shapes import rounded
 from capflow.params import DecoderParams
 
 
@@ -24,6 +25,17 @@ class ScaledEmbedding(nn.Embedding):
         return math.sqrt(self.embedding_dim) * super().forward(ids)
 
 
+class WordLogits(nn.Linear):
+    """Logits over the vocabulary; in training, of a rounded number of words at a time."""
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """[R, words] from [R, hidden]."""
+        if not self.training:
+            return super().forward(hidden)
+        filled = nn.functional.pad(hidden, (0, 0, 0, rounded(len(hidden)) - len(hidden)))
+        return super().forward(filled)[: len(hidden)]
+
+
 def word_vectors(params: DecoderParams, words: int) -> nn.Embedding:
     """Word vectors, which start with a standard deviation of 1."""
     return (ScaledEmbedding if params.tied else nn.Embedding)(words, params.embedding)
@@ -31,7 +43,7 @@ def word_vectors(params: DecoderParams, words: int) -> nn.Embedding:
 
 def word_logits(params: DecoderParams, vectors: nn.Embedding, hidden: int) -> nn.Linear:
     """From a decoder's output, float [..., hidden], to logits, with the weights of ``vectors`` if tied."""
-    logits = nn.Linear(hidden, vectors.num_embeddings)
+    logits = WordLogits(hidden, vectors.num_embeddings)
     if params.tied:
         logits.weight = vectors.weight
     return logits
