@@ -39,6 +39,15 @@ def test_every_form_gives_the_same_weights(tmp_path: Path, name: str) -> None:
     assert set(found) == {key for key in model.state_dict() if "num_batches" not in key}
 
 
+def test_a_captioners_file_gives_its_encoder(tmp_path: Path) -> None:
+    model = small()
+    whole = {f"encoder.backbone.{name}": value for name, value in model.state_dict().items()}
+    path = save(tmp_path / "weights.safetensors", whole | {"decoder.embed.weight": torch.zeros(2, 2)})
+    found = check_weights(read_weights(path), model, path)
+    assert all(torch.equal(found[key], model.state_dict()[key]) for key in found)
+    assert set(found) == {key for key in model.state_dict() if "num_batches" not in key}
+
+
 class Hostile:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (Path.touch, (Path("executed"),))  # type: ignore[return-value]

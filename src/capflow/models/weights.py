@@ -17,6 +17,7 @@ from capflow.models.encoder import Encoder
 Weights = dict[str, Tensor]
 
 _REMEDY = "fetch or save it again, or correct `encoder.weights` in params.yaml."
+_OWN = "encoder.backbone."
 # The published DenseNets were saved before layers could not have dots in their names: norm.1 is norm1.
 _DOTTED = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
 
@@ -63,12 +64,13 @@ def _npz(path: Path) -> Weights:
 def check_weights(weights: Weights, model: nn.Module, path: Path) -> Weights:
     """The part of ``weights`` that ``model`` has, complete and of the right shapes.
 
-    A head that the file lacks, or the counters of batch norms, do not matter to an encoder.
+    A head that the file lacks, or the counters of batch norms, do not matter to an encoder. The file may
+    also be that of a whole captioner, whose encoder is taken.
 
     Raises:
         CapflowError: a tensor is missing, has another shape, or holds NaN or infinity.
     """
-    weights = {_DOTTED.sub(r"\1", name): tensor for name, tensor in weights.items()}
+    weights = {_DOTTED.sub(r"\1", name).removeprefix(_OWN): tensor for name, tensor in weights.items()}
     chosen: Weights = {}
     for name, tensor in model.state_dict().items():
         if name.endswith("num_batches_tracked"):
