@@ -6,7 +6,7 @@ with the others has to be called by all of them, in the same order.
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import islice
@@ -50,6 +50,11 @@ class Processes:
         waiting = iter(items)
         while group := list(islice(waiting, self.count)):
             yield group[min(self.rank, len(group) - 1)], self.rank < len(group)
+
+    def part(self, items: Sequence[T]) -> Sequence[T]:
+        """The items in a row that are this process's."""
+        first, last = (len(items) * place // self.count for place in (self.rank, self.rank + 1))
+        return items[first:last]
 
     def add(self, *tensors: Tensor) -> None:
         """Replace tensors of one type and device by their sums over all processes, in one message."""
