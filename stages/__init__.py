@@ -38,18 +38,19 @@ def run(main: Callable[[], None], *, together: bool = False) -> None:
         main: the stage.
         together: whether several processes can do it, where torchrun's variables ask for them.
     """
-    if together and engine.wanted(os.environ):
-        sys.exit(engine.launch(f"stages.{Path(sys.argv[0]).stem}"))
     rank = engine.rank(os.environ)
     for level in (logging.INFO, logging.WARNING, logging.ERROR):
         logging.addLevelName(level, logging.getLevelName(level).lower())
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     # Our own messages, and only the warnings of the libraries.
-    for name in ("capflow", "stages", "__main__"):
-        logging.getLogger(name).setLevel(logging.ERROR if rank else logging.INFO)
+    for logged in ("capflow", "stages", "__main__"):
+        logging.getLogger(logged).setLevel(logging.ERROR if rank else logging.INFO)
     memory.keep()
-    lock = Path(".capflow") / f"{Path(sys.argv[0]).stem}.lock"
+    name = Path(sys.argv[0]).stem
+    lock = Path(".capflow") / f"{name}.lock"
     try:
+        if together and engine.wanted(os.environ):
+            sys.exit(engine.launch(f"stages.{name}"))
         with nullcontext() if rank else alone(lock, "this stage"):
             main()
     except (CapflowError, OSError) as error:

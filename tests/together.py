@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import mlflow  # noqa: F401 -- so that no fork has to load it
 
-from capflow.processes import TIMEOUT
+from capflow.engine import TIMEOUT
 from stages import extract_features, generate_captions, precompute_tensors, run, train
 from tests.checkout import ROOT, environment
 

@@ -7,9 +7,10 @@ with the others has to be called by all of them, in the same order.
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from itertools import islice
+from threading import Thread
 from typing import TypeVar
 
 import numpy as np
@@ -19,14 +20,13 @@ from torch import distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
+from capflow.engine import patience
 from capflow.errors import CapflowError
 
 T = TypeVar("T")
 
-TIMEOUT = "CAPFLOW_TIMEOUT"
-"""The environment variable that says for how many seconds a process waits for the others."""
-_SECONDS = 300.0
 _LONG = timedelta(days=7)
+_SOON = 1.0
 
 
 class Processes:
@@ -177,7 +177,7 @@ class LostTouchError(CapflowError):
 
 def _join(rank: int, count: int, environment: Mapping[str, str]) -> Store:
     """Start to communicate; a store of few words, which all of them share."""
-    timeout = timedelta(seconds=_seconds(environment))
+    timeout = timedelta(seconds=patience(environment))
     backend = "gloo"
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
@@ -192,17 +192,6 @@ def _join(rank: int, count: int, environment: Mapping[str, str]) -> Store:
     return store
 
 
-def _seconds(environment: Mapping[str, str]) -> float:
-    text = environment.get(TIMEOUT) or str(_SECONDS)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 1e9:
-        raise CapflowError(f"{TIMEOUT}: {text!r} is no number of seconds; give one, such as 300.")
-    return seconds
-
-
 def _take_gpu(number: int) -> None:
     if number >= torch.cuda.device_count():
         raise CapflowError(
@@ -213,11 +202,17 @@ def _take_gpu(number: int) -> None:
 
 
 def _said(store: Store) -> bool:
-    """Whether another process has said what is wrong, or will."""
-    try:
-        return bool(store.add("errors", 1) > 1)
-    except RuntimeError:
-        return False
+    """Whether another process has said what is wrong, or will; where the store does not answer, it has not."""
+    answers = []
+
+    def ask() -> None:
+        with suppress(RuntimeError):
+            answers.append(store.add("errors", 1) > 1)
+
+    asking = Thread(target=ask, daemon=True)  # over a broken network it would wait forever
+    asking.start()
+    asking.join(_SOON)
+    return answers == [True]
 
 
 @contextmanager

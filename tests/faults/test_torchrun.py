@@ -34,7 +34,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepare(folder: Path, record: Path, dropout: float = 0.3) -> Path:
     """A training of some seconds."""
     folder.mkdir(exist_ok=True)
-    lay_out(folder, record, epochs=60, lr=0.0001, scheduled_sampling=0.0)
+    lay_out(folder, record, epochs=15, lr=0.0001, scheduled_sampling=0.0)
     chosen = yaml.safe_load((folder / "params.yaml").read_text())
     chosen["decoder"]["dropout"] = dropout
     (folder / "params.yaml").write_text(yaml.safe_dump(chosen))
@@ -189,6 +189,7 @@ class Wire:
                 PET_RDZV_BACKEND="c10d",
                 PET_RDZV_ENDPOINT="10.231.77.1:29517",
                 PET_RDZV_ID="capflow",
+                PET_RDZV_CONF=f"is_host={2 - number}",  # both have the host's name here
                 PET_LOCAL_ADDR=f"10.231.77.{number}",
                 GLOO_SOCKET_IFNAME=f"v{namespace}",
             )
