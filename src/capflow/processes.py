@@ -202,7 +202,7 @@ def _take_gpu(number: int) -> None:
 
 
 def _said(store: Store) -> bool:
-    """Whether another process has said what is wrong, or will; where the store does not answer, it has not."""
+    """Whether another process has said what is wrong, or will; if the store is silent, it has not."""
     answers = []
 
     def ask() -> None:
