@@ -20,6 +20,7 @@ from capflow.models.captioner import Captioner, CaptionerConfig
 from capflow.models.captioning import sampling_of
 from capflow.models.inputs import EncodedPixels
 from capflow.params import Params, load_params
+from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import SPECIALS, Vocabulary
 from capflow.training.checkpoint import Checkpoints
 from capflow.training.keeping import INTERVAL, Keeper
@@ -98,7 +99,7 @@ def changed(params: Params, sections: dict[str, dict[str, object]]) -> Params:
     return Params.model_validate(content | {name: content[name] | new for name, new in sections.items()})
 
 
-def trainer(params: Params, epochs: int, pictures: int) -> Trainer:
+def trainer(params: Params, epochs: int, pictures: int, processes: Processes = ALONE) -> Trainer:
     """A training on random pictures and captions of random words."""
     random = np.random.default_rng(0)
     names = tuple(f"w{number}" for number in range(WORDS))
@@ -115,7 +116,8 @@ def trainer(params: Params, epochs: int, pictures: int) -> Trainer:
     batches = Batches(captions, np.arange(pictures), learning.batch_size, learning.batches, 1)
     split = Split(batches, EncodedPixels(pixels, model, CPU))
     sampling = sampling_of(params.generate.greedy())
-    return Trainer(model, split, split, lambda: {"val_CIDEr": 0.0}, sampling, learning, Nowhere())
+    score = {"val_CIDEr": 0.0}
+    return Trainer(model, split, split, lambda: score, sampling, learning, Nowhere(), processes)
 
 
 if __name__ == "__main__":

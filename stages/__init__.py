@@ -14,33 +14,44 @@ from capflow import interruption
 interruption.ends_quietly()  # first of all: what stages import takes seconds
 
 import logging
+import os
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import TypeVar
 
 from tqdm import tqdm
 
-from capflow import memory
+from capflow import engine, memory
 from capflow.errors import CapflowError, sentence
 from capflow.locks import alone
 
 T = TypeVar("T")
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], *, together: bool = False) -> None:
     """Run a stage: messages to stderr, a bad input or file as one sentence there and exit code 1.
 
     An interruption ends with 130, the shells' code for it. In one workspace each stage is at work once at
     most: one whose ``dvc`` was killed goes on, and nobody may write beside it.
+
+    Args:
+        main: the stage.
+        together: whether several processes can do it, where torchrun's variables ask for them.
     """
+    rank = engine.rank(os.environ)
     for level in (logging.INFO, logging.WARNING, logging.ERROR):
         logging.addLevelName(level, logging.getLevelName(level).lower())
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     # Our own messages, and only the warnings of the libraries.
-    for name in ("capflow", "stages", "__main__"):
-        logging.getLogger(name).setLevel(logging.INFO)
+    for logged in ("capflow", "stages", "__main__"):
+        logging.getLogger(logged).setLevel(logging.ERROR if rank else logging.INFO)
     memory.keep()
+    name = Path(sys.argv[0]).stem
+    lock = Path(".capflow") / f"{name}.lock"
     try:
-        with alone(Path(".capflow") / f"{Path(sys.argv[0]).stem}.lock", "this stage"):
+        if together and engine.wanted(os.environ):
+            sys.exit(engine.launch(f"stages.{name}"))
+        with nullcontext() if rank else alone(lock, "this stage"):
             main()
     except (CapflowError, OSError) as error:
         sys.exit(f"error: {sentence(error)}")
@@ -52,4 +63,5 @@ def run(main: Callable[[], None]) -> None:
 
 def progress(title: str) -> Callable[[Iterable[T], int], Iterable[T]]:
     """A progress bar for (items, their number), shown on a terminal only."""
-    return lambda items, total: tqdm(items, desc=title, total=total, disable=None)
+    hidden = True if engine.rank(os.environ) else None
+    return lambda items, total: tqdm(items, desc=title, total=total, disable=hidden)

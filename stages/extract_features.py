@@ -12,7 +12,8 @@ from capflow.files import write_json
 from capflow.models.devices import autocast, best_device, seed_everything
 from capflow.models.encoder import Encoder
 from capflow.models.weights import load_encoder
-from capflow.params import SPLITS, load_params
+from capflow.params import SPLITS, Params, load_params
+from capflow.processes import Processes, together
 from stages import progress, run
 
 BATCH = 64
@@ -20,10 +21,16 @@ BATCH = 64
 
 def main() -> None:
     """Run the stage."""
-    params = load_params()
-    write_json(project.FEATURES / "features.json", {"stored": params.stored_features})
-    if not params.stored_features:
-        return
+    with together() as processes:
+        params = load_params()
+        if processes.first:
+            write_json(project.FEATURES / "features.json", {"stored": params.stored_features})
+        if params.stored_features:
+            store(params, processes)
+
+
+def store(params: Params, processes: Processes) -> None:
+    """Encode the pictures of all splits; each process does some."""
     seed_everything(params.seed)
     device = best_device()
     encoder = Encoder(params.encoder)
@@ -45,8 +52,9 @@ def main() -> None:
             mirrored=params.encoder.mirrored,
             batch_size=BATCH,
             progress=progress(f"encode {split}"),
+            processes=processes,
         )
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, together=True)

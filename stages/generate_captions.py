@@ -20,6 +20,7 @@ from capflow.models.ensemble import Ensemble
 from capflow.models.gaze import attentive, gaze, view
 from capflow.models.inputs import Views
 from capflow.params import load_params
+from capflow.processes import together
 from capflow.text.vocabulary import Vocabulary
 from capflow.training.members import open_models, open_views
 from stages import run
@@ -31,20 +32,22 @@ PICTURES = 6
 
 def main() -> None:
     """Run the stage."""
-    params = load_params()
-    seed_everything(params.seed)
-    models, vocabulary = open_models(params, best_device())
-    speaker = Ensemble(model.decoder for model in models)
-    for split in params.generate.splits:
-        began = time.monotonic()
-        ids, inputs = open_views(split, params, models)
-        captions = write_captions(speaker, ids, inputs, vocabulary, params.generate)
-        results = [{"image_id": image, "caption": caption} for image, caption in captions.items()]
-        write_json(project.PREDICTIONS / f"{split}.json", results)
-        if captions and attentive(models[0]):
-            told = gaze_at_some(models[0], inputs, captions, vocabulary, params.seed)
-            write_json(project.PREDICTIONS / f"{split}.gaze.json", told)
-        logger.info("%s: %d captions in %.1f s", split, len(captions), time.monotonic() - began)
+    with together() as processes:
+        params = load_params()
+        seed_everything(params.seed)
+        models, vocabulary = open_models(params, best_device())
+        speaker = Ensemble(model.decoder for model in models)
+        for split in params.generate.splits:
+            began = time.monotonic()
+            ids, inputs = open_views(split, params, models)
+            captions = write_captions(speaker, ids, inputs, vocabulary, params.generate, processes)
+            if processes.first:
+                results = [{"image_id": image, "caption": caption} for image, caption in captions.items()]
+                write_json(project.PREDICTIONS / f"{split}.json", results)
+                if captions and attentive(models[0]):
+                    told = gaze_at_some(models[0], inputs, captions, vocabulary, params.seed)
+                    write_json(project.PREDICTIONS / f"{split}.gaze.json", told)
+                logger.info("%s: %d captions in %.1f s", split, len(captions), time.monotonic() - began)
 
 
 def gaze_at_some(
@@ -64,4 +67,4 @@ def gaze_at_some(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, together=True)

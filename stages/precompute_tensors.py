@@ -1,6 +1,7 @@
 """Decode and resize every picture once: data/images to data/tensors."""
 
 import logging
+from collections.abc import Mapping
 from itertools import chain
 
 from capflow import project
@@ -10,6 +11,7 @@ from capflow.data.sources import Missing, missing_table
 from capflow.errors import CapflowError
 from capflow.files import write_json, write_text
 from capflow.params import SPLITS, Split, TensorParams, load_params
+from capflow.processes import Processes, together
 from stages import progress, run
 
 logger = logging.getLogger(__name__)
@@ -17,22 +19,30 @@ logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Run the stage."""
-    params = load_params()
-    written = {split: _write(split, params.tensors) for split in SPLITS}
+    with together() as processes:
+        params = load_params()
+        written = {split: _write(split, params.tensors, processes) for split in SPLITS}
+        if processes.first:
+            report(written, params.data.max_missing)
+
+
+def report(written: Mapping[Split, tuple[int, list[Missing]]], limit: float) -> None:
+    """Say which pictures are left out; of each split, how many were wanted, and which are damaged."""
     damaged = {split: pictures for split, (_, pictures) in written.items()}
     write_text(project.DAMAGED, missing_table(damaged))
     counts = {split: len(pictures) for split, pictures in damaged.items()}
     write_json(project.METRICS / "tensors.json", {"damaged": counts}, indent=2)
     wanted = sum(number for number, _ in written.values())
-    _judge(list(chain(*damaged.values())), wanted, params.data.max_missing)
+    _judge(list(chain(*damaged.values())), wanted, limit)
 
 
-def _write(split: Split, params: TensorParams) -> tuple[int, list[Missing]]:
+def _write(split: Split, params: TensorParams, processes: Processes) -> tuple[int, list[Missing]]:
     """How many pictures the annotations of a split name, and those of them that cannot be read."""
     images = annotations.read_images(project.ANNOTATIONS / f"{split}.json")
     with pictures_in(project.IMAGES / f"{split}.zip") as pictures:
+        bar = progress(f"resize {split}")
         return len(images), precompute.write(
-            project.TENSORS, split, pictures, images, params.size, params.fit, progress(f"resize {split}")
+            project.TENSORS, split, pictures, images, params.size, params.fit, bar, processes
         )
 
 
@@ -48,4 +58,4 @@ def _judge(damaged: list[Missing], wanted: int, limit: float) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, together=True)

@@ -13,30 +13,45 @@ from capflow.models.captioning import sampling_of
 from capflow.models.devices import best_device, seed_everything
 from capflow.models.weights import load_encoder
 from capflow.params import Params, load_params
+from capflow.processes import Processes, together
 from capflow.text.vocabulary import Vocabulary
 from capflow.training.artifacts import open_batches, open_pictures
 from capflow.training.checkpoint import kept
 from capflow.training.curves import write_curves
 from capflow.training.keeping import Keeper
-from capflow.training.loop import Split, Trainer
+from capflow.training.loop import Recorder, Split, Trainer, Unrecorded
 from capflow.training.validation import CaptionScore
 from stages import run
 
 
 def main() -> None:
-    """Run the stage."""
-    params = load_params()
-    seed_everything(params.seed)
-    device = best_device()
-    vocabulary = Vocabulary.read(project.VOCAB / "vocab.json")
-    model = build_model(params, len(vocabulary)).to(device)
+    """Run the stage; the first of several processes writes and records, the others learn along."""
+    with together() as processes:
+        params = load_params()
+        seed_everything(params.seed)
+        device = best_device()
+        vocabulary = Vocabulary.read(project.VOCAB / "vocab.json")
+        model = build_model(params, len(vocabulary)).to(device)
+        if processes.first:
+            lead(params, model, vocabulary, processes)
+        else:
+            processes.follow()
+            with interruption.heeded(processes.largest) as stops:
+                trainer = build_trainer(params, model, vocabulary, Unrecorded(), stops, processes)
+                Keeper(trainer, None, stops).run()
+
+
+def lead(params: Params, model: Captioner, vocabulary: Vocabulary, processes: Processes) -> None:
+    """Train, keep checkpoints and a record, and write what came of it."""
+    device = next(model.parameters()).device
     with (
         kept(project.checkpoints(), training_digest(params, device)) as checkpoints,
         tracking.training_run(params, checkpoints.name) as recorder,
-        interruption.heeded() as stops,
+        interruption.heeded(processes.largest) as stops,
     ):
         recorder.tag("device", torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
-        trainer = build_trainer(params, model, vocabulary, recorder, stops)
+        processes.follow()
+        trainer = build_trainer(params, model, vocabulary, recorder, stops, processes)
         history = Keeper(trainer, checkpoints, stops).run()
         save_captioner(project.MODEL, model, vocabulary)
         write_curves(project.METRICS, history)
@@ -68,8 +83,9 @@ def build_trainer(
     params: Params,
     model: Captioner,
     vocabulary: Vocabulary,
-    recorder: tracking.RunRecorder,
+    recorder: Recorder,
     stops: interruption.Stops,
+    processes: Processes,
 ) -> Trainer:
     """Everything that training reads, put together; validation heeds ``stops`` from batch to batch."""
     views = torch.Generator().manual_seed(params.seed)
@@ -77,12 +93,12 @@ def build_trainer(
     ids, looked_at = open_pictures("val", params, model)
     looked_at = stops.before(looked_at)
     references = tensors.described("val").captions_of()
-    score = CaptionScore.of(model, (ids, looked_at), references, vocabulary, params.generate)
+    score = CaptionScore.of(model, (ids, looked_at), references, vocabulary, params.generate, processes)
     train = Split(open_batches("train", params), seen, views)
     val = Split(open_batches("val", params), looked_at)
     drawn = sampling_of(params.generate.greedy())
-    return Trainer(model, train, val, score, drawn, params.train, recorder)
+    return Trainer(model, train, val, score, drawn, params.train, recorder, processes)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, together=True)

@@ -14,7 +14,8 @@ from tests.checkout import ROOT
 
 SOURCE = ROOT / "src" / "capflow"
 LAYERS = [
-    *("errors", "memory", "interruption", "files", "locks", "project", "sections", "params"),
+    *("errors", "memory", "interruption", "engine", "processes"),
+    *("files", "locks", "project", "sections", "params"),
     *("text", "data", "models", "evaluation", "training"),
 ]
 TOP = ["tracking", "photographs", "dvcfiles", "identity", "verify", "cli"]

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
-A = TypeVar("A")
+A = ParamSpec("A")
 T = TypeVar("T")
 
 EXIT_CODE = 130
@@ -32,9 +32,9 @@ class Stopped(KeyboardInterrupt):
 class Stops:
     """Which signal has asked for the end, if one has."""
 
-    def __init__(self) -> None:
-        """Begin without one."""
-        self._number = 0
+    def __init__(self, agree: Callable[[int], int] = int) -> None:
+        """Begin without one; ``agree`` makes of this process's signal, or 0, that of all processes."""
+        self._number, self._agree = 0, agree
 
     def ask(self, number: int, _: FrameType | None = None) -> None:
         """Take note of a signal; the second SIGINT ends the process at once."""
@@ -48,23 +48,23 @@ class Stops:
         Raises:
             Stopped: it has.
         """
-        if self._number:
-            raise Stopped(self._number)
+        if number := self._agree(self._number):
+            raise Stopped(number)
 
-    def before(self, work: Callable[[A], T]) -> Callable[[A], T]:
+    def before(self, work: Callable[A, T]) -> Callable[A, T]:
         """The same work, which does not begin when a signal has asked for the end."""
 
-        def heeding(argument: A) -> T:
+        def heeding(*arguments: A.args, **named: A.kwargs) -> T:
             self.heed()
-            return work(argument)
+            return work(*arguments, **named)
 
         return heeding
 
 
 @contextmanager
-def heeded() -> Iterator[Stops]:
-    """Within the block SIGINT and SIGTERM only ask for the end; see :meth:`Stops.heed`."""
-    stops = Stops()
+def heeded(agree: Callable[[int], int] = int) -> Iterator[Stops]:
+    """Within the block SIGINT and SIGTERM only ask for the end; see :class:`Stops`."""
+    stops = Stops(agree)
     before = {number: signal.signal(number, stops.ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stops

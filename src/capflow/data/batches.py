@@ -4,8 +4,8 @@ The order of an epoch is a function of the seed and the epoch's number alone. Fe
 pictures and captions only point at them, so a batch names each of its pictures once.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from capflow.data.captions import EncodedCaptions
 from capflow.errors import CapflowError
+from capflow.text.vocabulary import PAD
 
 Indices = NDArray[np.int64]
 Order = Literal["padded", "length"]
@@ -28,11 +29,36 @@ class Batch:
         rows: int64 [P], the pictures' rows in the tensors or features, ascending.
         picture: int64 [B], the picture of each caption, an index into ``rows``.
         tokens: int64 [B, T], start token, words, end token, padding (0).
+        whole: what this is a part of, from the picture ``first`` on; None: it is whole.
+        copies: how many processes have this very part.
     """
 
     rows: Indices
     picture: Tensor
     tokens: Tensor
+    whole: "Batch | None" = None
+    first: int = 0
+    copies: int = 1
+
+    def part(self, rank: int, count: int) -> "Batch":
+        """What process ``rank`` of ``count`` has of it: some of the pictures, with all of their captions.
+
+        Where there are fewer pictures than processes, each has all of them.
+        """
+        if count == 1:
+            return self
+        pictures = len(self.rows)
+        if pictures < count:
+            return replace(self, whole=self, copies=count)
+        first, last = (pictures * place // count for place in (rank, rank + 1))
+        own = (self.picture >= first) & (self.picture < last)
+        tokens = self.tokens[own]
+        longest = int((tokens != PAD).sum(1).max())
+        return Batch(self.rows[first:last], self.picture[own] - first, tokens[:, :longest], self, first)
+
+    def share(self, weight: Callable[["Batch"], int]) -> float:
+        """How much of the whole this is, by a weight of batches: 1 if it is whole."""
+        return 1.0 if self.whole is None else weight(self) / weight(self.whole) / self.copies
 
 
 class Batches:

@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from capflow.data.rows import new_rows
 from capflow.data.tensors import Tensors, read_rows
-from capflow.files import replacing
+from capflow.processes import ALONE, Processes
 
 Features = NDArray[np.float16]
 Progress = Callable[[Iterable[int], int], Iterable[int]]
@@ -23,6 +24,7 @@ def write(
     mirrored: bool,
     batch_size: int,
     progress: Progress,
+    processes: Processes = ALONE,
 ) -> None:
     """Encode all pictures of a split.
 
@@ -33,23 +35,17 @@ def write(
         mirrored: whether the mirror image is a second view.
         batch_size: pictures encoded at a time.
         progress: wraps the starts of the batches, given the number of batches.
+        processes: those that do it together, each a share of the batches.
     """
     rows = len(tensors.ids)
     probe = encode(torch.zeros(1, *tensors.pixels.shape[1:], dtype=torch.uint8))
     shape = (rows, 2 if mirrored else 1, *probe.shape[1:])
-    with replacing(path) as temporary:
-        if not rows:
-            with temporary.open("wb") as stream:
-                np.save(stream, np.zeros(shape, np.float16), allow_pickle=False)
-            return
-        features = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
-        starts = range(0, rows, batch_size)
+    with new_rows(path, np.float16, shape, processes) as file:
+        starts = processes.part(range(0, rows, batch_size))
         for start in progress(starts, len(starts)):
             pixels = torch.from_numpy(np.array(tensors.pixels[start : start + batch_size]))
-            features[start : start + batch_size, 0] = _half(encode(pixels))
-            if mirrored:
-                features[start : start + batch_size, 1] = _half(encode(pixels.flip(2)))
-        features.flush()
+            views = [pixels, pixels.flip(2)] if mirrored else [pixels]
+            file.put(start, np.stack([_half(encode(view)) for view in views], 1))
 
 
 def _half(features: Tensor) -> Features:

@@ -11,8 +11,9 @@ from capflow.models.decoder import Seen, Speaker
 from capflow.models.generate import Search, candidates
 from capflow.models.inputs import Rows
 from capflow.models.rules import Rules
-from capflow.models.sampling import Sampling, sample
+from capflow.models.sampling import Sampling, sample, skip
 from capflow.params import GenerateParams
+from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
 
 
@@ -80,6 +81,11 @@ class Writer(Generic[Seen]):
             self._first(count, *picture) for picture in zip(tokens.tolist(), scores.tolist(), strict=True)
         ]
 
+    def skip(self, pictures: int) -> None:
+        """Leave out so many pictures, which somebody else captions."""
+        if self.params.method == "sample":
+            skip(pictures, sampling_of(self.params), 1, self.generator)
+
     def _say(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:
         """Tokens int64 [B, N, max_length + 1] and log p [B, N], from best to worst."""
         if self.params.method == "beam":
@@ -104,8 +110,9 @@ def write_captions(
     inputs: Callable[[Rows], Seen],
     vocabulary: Vocabulary,
     params: GenerateParams,
+    processes: Processes = ALONE,
 ) -> dict[int, str]:
-    """The caption of each picture, by image id.
+    """The caption of each picture, by image id, in the order of ``ids``.
 
     Args:
         speaker: in evaluation mode.
@@ -113,11 +120,15 @@ def write_captions(
         inputs: what the speaker sees of pictures, given their rows.
         vocabulary: the model's own.
         params: how to search, and how many pictures at a time.
+        processes: those that take turns; each gets all captions.
     """
     captions: dict[int, str] = {}
-    write = Writer(speaker, vocabulary, params)
-    for start in range(0, len(ids), params.batch_size):
+    write, place = Writer(speaker, vocabulary, params), 0
+    for start, _ in processes.turns(range(0, len(ids), params.batch_size)):
+        write.skip(start - place)
         chosen = ids[start : start + params.batch_size]
-        written = write(inputs(np.arange(start, start + len(chosen))))
+        place = start + len(chosen)
+        written = write(inputs(np.arange(start, place)))
         captions |= zip(chosen, (best.text for best, *_ in written), strict=True)
-    return captions
+    said = dict(pair for each in processes.gathered([*captions.items()]) for pair in each)
+    return {image: said[image] for image in ids}

@@ -1,7 +1,7 @@
 """What the decoder sees of pictures, given their rows: stored features, or pixels through the encoder."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,8 +12,18 @@ from capflow.models.captioner import Captioner
 from capflow.params import AugmentParams
 
 Rows = NDArray[np.int64]
-Inputs = Callable[[Rows], Tensor]
-"""Rows, int64 [P], to features, float [P, cells, channels], on the model's device."""
+_ALL = slice(None)
+
+
+class Inputs(Protocol):
+    """What is seen of pictures."""
+
+    def __call__(self, rows: Rows, part: slice = _ALL, /) -> Tensor:
+        """Rows, int64 [P], to features, float [P, cells, channels], on the model's device.
+
+        Only those of ``part`` are made; what is random about a picture depends on its place among all.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,10 +37,10 @@ class StoredFeatures:
     device: torch.device
     generator: torch.Generator | None = None
 
-    def __call__(self, rows: Rows) -> Tensor:
-        """See :data:`Inputs`."""
-        views = _views(len(rows), self.features.shape[1], self.generator).numpy()
-        return torch.from_numpy(self.features[rows, views]).to(self.device).float()
+    def __call__(self, rows: Rows, part: slice = _ALL, /) -> Tensor:
+        """See :class:`Inputs`."""
+        views = _views(len(rows), self.features.shape[1], self.generator)[part].numpy()
+        return torch.from_numpy(self.features[rows[part], views]).to(self.device).float()
 
 
 @dataclass(frozen=True)
@@ -40,11 +50,11 @@ class ResidentFeatures:
     features: Tensor
     generator: torch.Generator | None = None
 
-    def __call__(self, rows: Rows) -> Tensor:
-        """See :data:`Inputs`."""
+    def __call__(self, rows: Rows, part: slice = _ALL, /) -> Tensor:
+        """See :class:`Inputs`."""
         device = self.features.device
-        views = _views(len(rows), self.features.shape[1], self.generator).to(device)
-        return self.features[torch.from_numpy(rows).to(device), views].float()
+        views = _views(len(rows), self.features.shape[1], self.generator)[part].to(device)
+        return self.features[torch.from_numpy(rows[part]).to(device), views].float()
 
 
 def stored_inputs(
@@ -71,9 +81,9 @@ class EncodedPixels:
     model: Captioner
     device: torch.device
 
-    def __call__(self, rows: Rows) -> Tensor:
-        """See :data:`Inputs`."""
-        return self.model.encode(torch.from_numpy(self.pixels[rows]).to(self.device))
+    def __call__(self, rows: Rows, part: slice = _ALL, /) -> Tensor:
+        """See :class:`Inputs`."""
+        return self.model.encode(torch.from_numpy(self.pixels[rows[part]]).to(self.device))
 
 
 @dataclass(frozen=True)
@@ -86,25 +96,26 @@ class AugmentedPixels:
     augment: AugmentParams
     generator: torch.Generator
 
-    def __call__(self, rows: Rows) -> Tensor:
-        """See :data:`Inputs`."""
-        pixels = torch.from_numpy(self.pixels[rows]).to(self.device)
-        features: Tensor = self.model.encoder(self._flip(self._crop(pixels)))
+    def __call__(self, rows: Rows, part: slice = _ALL, /) -> Tensor:
+        """See :class:`Inputs`."""
+        pixels = torch.from_numpy(self.pixels[rows[part]]).to(self.device)
+        cropped = self._crop(pixels, len(rows), part)
+        features: Tensor = self.model.encoder(self._flip(cropped, len(rows), part))
         return features
 
-    def _crop(self, pixels: Tensor) -> Tensor:
+    def _crop(self, pixels: Tensor, count: int, part: slice) -> Tensor:
         side, size = self.augment.crop, pixels.shape[1]
         if side in {0, size}:
             return pixels
-        corners = torch.randint(size - side + 1, (2, len(pixels), 1), generator=self.generator)
+        corners = torch.randint(size - side + 1, (2, count, 1), generator=self.generator)[:, part]
         down, across = (corners + torch.arange(side)).to(self.device)
         pictures = torch.arange(len(pixels), device=self.device)
         return pixels[pictures[:, None, None], down[:, :, None], across[:, None, :]]
 
-    def _flip(self, pixels: Tensor) -> Tensor:
+    def _flip(self, pixels: Tensor, count: int, part: slice) -> Tensor:
         if not self.augment.flip:
             return pixels
-        mirrored = torch.rand(len(pixels), generator=self.generator) < 0.5
+        mirrored = (torch.rand(count, generator=self.generator) < 0.5)[part]
         return torch.where(mirrored.to(self.device)[:, None, None, None], pixels.flip(2), pixels)
 
 

@@ -67,6 +67,11 @@ def sample(
     return tokens.view(*shape[:2], -1), scores.view(shape)
 
 
+def skip(pictures: int, sampling: Sampling, count: int, generator: torch.Generator) -> None:
+    """Pass over the random numbers of pictures whose captions another process draws."""
+    torch.rand(pictures * count * sampling.max_length, generator=generator)
+
+
 def _draw(log_p: Tensor, chance: Tensor, sampling: Sampling) -> Tensor:
     """A word for each row of [R, words]: the one where ``chance``, float [R] in [0, 1), falls."""
     log_p, words = _likeliest(log_p / sampling.temperature, sampling)

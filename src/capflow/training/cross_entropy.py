@@ -16,7 +16,7 @@ from capflow.models.devices import autocast
 from capflow.models.inputs import Inputs
 from capflow.params import TrainParams
 from capflow.text.vocabulary import END, PAD
-from capflow.training.objective import Learnt, observing
+from capflow.training.objective import Learnt, observing, seen
 
 
 def caption_loss(
@@ -26,6 +26,7 @@ def caption_loss(
     tokens: Tensor,
     smoothing: float = 0.0,
     read: Tensor | None = None,
+    shares: tuple[float, float] = (1.0, 1.0),
 ) -> Tensor:
     """Mean cross-entropy of the next word, over all words and end tokens; padding does not count.
 
@@ -38,13 +39,15 @@ def caption_loss(
         tokens: int64 [B, T], start token, words, end token, padding.
         smoothing: the share of probability that goes to all words alike (Szegedy et al., 2016).
         read: int64 [B, T], what the decoder reads instead of ``tokens``, as long as these.
+        shares: of a whole's words and of its captions, where these are a part of it: the losses of all
+            parts have the sum that the whole has.
     """
     targets = tokens[:, 1:]
     told: Told = decoder(features, picture, tokens if read is None else read)
     entropy = torch.nn.functional.cross_entropy(
         decoder.words(told.hidden).float(), targets[targets != PAD], label_smoothing=smoothing
     )
-    return entropy + told.penalty
+    return entropy * shares[0] + told.penalty * shares[1]
 
 
 def with_guesses(decoder: Decoder, features: Tensor, picture: Tensor, tokens: Tensor, share: float) -> Tensor:
@@ -86,7 +89,7 @@ class CrossEntropy:
         decoder, share = self._model.decoder, progress * self._params.scheduled_sampling
         picture, tokens = batch.picture.to(self._device), batch.tokens.to(self._device)
         with self._autocast():
-            features = self._inputs(batch.rows)
+            features = seen(self._inputs, batch)
         read = tokens
         if share:
             # A context of its own: weights that autocast has converted without a gradient are forgotten.
@@ -94,7 +97,8 @@ class CrossEntropy:
                 read = with_guesses(decoder, features, picture, tokens, share)
         with self._autocast():
             smoothing = self._params.label_smoothing
-            loss = caption_loss(decoder, features, picture, tokens, smoothing, read)
+            shares = batch.share(self.weight), batch.share(lambda part: len(part.tokens))
+            loss = caption_loss(decoder, features, picture, tokens, smoothing, read, shares)
         return Learnt(loss, loss.detach())
 
     def _autocast(self) -> torch.autocast:

@@ -4,7 +4,7 @@ import logging
 import time
 
 from capflow.interruption import Stopped, Stops
-from capflow.training.checkpoint import Checkpoints
+from capflow.training.checkpoint import Checkpoints, sent
 from capflow.training.loop import History, Trainer
 from capflow.training.state import capture, is_sound, restore
 
@@ -19,8 +19,14 @@ _SHARE = 0.02
 class Keeper:
     """Decides when a training is saved."""
 
-    def __init__(self, trainer: Trainer, checkpoints: Checkpoints, stops: Stops) -> None:
-        """Keep ``trainer``, which is ready to begin, in ``checkpoints``; ``stops`` says when to end."""
+    def __init__(self, trainer: Trainer, checkpoints: Checkpoints | None, stops: Stops) -> None:
+        """Keep a training.
+
+        Args:
+            trainer: ready to begin.
+            checkpoints: where it is kept; None: by another of the processes that train together.
+            stops: says when to end.
+        """
         self._trainer, self._checkpoints, self._stops = trainer, checkpoints, stops
         self._saved, self._cost = time.monotonic(), 0.0
 
@@ -32,7 +38,8 @@ class Keeper:
             OSError: a checkpoint cannot be written; the one before stays.
             Stopped: a signal has asked for the end; there is a checkpoint of where it was heeded.
         """
-        if state := self._checkpoints.newest():
+        found = self._checkpoints.newest() if self._checkpoints else None
+        if state := sent(found, self._trainer.processes):
             restore(self._trainer, state)
             logger.info("going on after step %d, in epoch %d", self._trainer.step, self._trainer.epoch + 1)
         try:
@@ -50,6 +57,8 @@ class Keeper:
 
     def _save(self) -> None:
         """Write a checkpoint, then send the record what waits: who goes on tells it everything again."""
+        if self._checkpoints is None:
+            return
         began = time.monotonic()
         state = capture(self._trainer)
         if is_sound(state):

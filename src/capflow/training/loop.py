@@ -19,7 +19,9 @@ from capflow.models.captioner import Captioner
 from capflow.models.devices import autocast
 from capflow.models.inputs import Inputs
 from capflow.models.sampling import Sampling
+from capflow.models.shared_norm import Sharing
 from capflow.params import TrainParams
+from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import PAD
 from capflow.training.cross_entropy import CrossEntropy, caption_loss
 from capflow.training.objective import Objective
@@ -43,6 +45,16 @@ class Recorder(Protocol):
     def flush(self) -> None:
         """Pass on what is waiting, if anything is."""
         ...
+
+
+class Unrecorded:
+    """A recorder of those who learn along: another process records."""
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Forget them."""
+
+    def flush(self) -> None:
+        """Nothing waits."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,7 @@ class Trainer:
         sampling: Sampling,
         params: TrainParams,
         recorder: Recorder,
+        processes: Processes = ALONE,
     ) -> None:
         """Prepare the first phase.
 
@@ -89,13 +102,15 @@ class Trainer:
             params: how to learn.
             recorder: gets ``train_loss`` (or ``reward``) and ``lr`` by step, ``val_loss`` and what
                 ``score`` gives by epoch.
+            processes: those that train together; each has a part of each batch.
 
         Raises:
             CapflowError: the encoder has no such layer as ``train.encoder.from_layer``.
         """
         self.model, self.train, self.val, self.score = model, train, val, score
         self.sampling, self.params, self.recorder = sampling, params, recorder
-        self.device = next(model.parameters()).device
+        self.device, self.processes = next(model.parameters()).device, processes
+        self._sharing = Sharing(model, processes)
         self.phase = self._phase(CrossEntropy(model, train.inputs, params), params.lr, params.epochs)
         self.history = History()
         self.speeds: list[float] = []  # captions a second, of each epoch
@@ -129,11 +144,14 @@ class Trainer:
         self.phase, self.first = self._self_critical(), self.epoch
 
     def _phase(self, objective: Objective, lr: float, epochs: int) -> Phase:
-        return Phase(self.model, objective, self.params, lr, epochs, len(self.train.batches))
+        batches = len(self.train.batches)
+        return Phase(self.model, objective, self.params, lr, epochs, batches, self._sharing)
 
     def _self_critical(self) -> Phase:
         rewards = Rewards(self.train.batches, self.params.self_critical.bleu)
-        objective = SelfCritical(self.model, self.train.inputs, rewards, self.sampling, self.params)
+        objective = SelfCritical(
+            self.model, self.train.inputs, rewards, self.sampling, self.params, self.processes
+        )
         return self._phase(objective, self.params.self_critical.lr, self.params.self_critical.epochs)
 
     def _run_phase(self, moment: Moment) -> None:
@@ -184,7 +202,8 @@ class Trainer:
         self.model.train()
         began = time.monotonic() - self.seconds
         steps, done = -(-len(self.train.batches) // self.params.accumulate), len(self.figures)
-        bar = tqdm(self._steps(), f"epoch {number}", steps, initial=done, disable=None, leave=False)
+        hidden = None if self.processes.first else True
+        bar = tqdm(self._steps(), f"epoch {number}", steps, initial=done, disable=hidden, leave=False)
         for batches in bar:
             lr = self.phase.lr
             self.figures.append(self.phase.update(batches))
@@ -212,14 +231,16 @@ class Trainer:
     def _val_loss(self) -> float:
         """Mean loss over the validation captions, without smoothing, so that runs can be compared."""
         total, words = 0.0, 0
-        for batch in self.val.batches.epoch(0):
-            count = int((batch.tokens[:, 1:] != PAD).sum())
+        for batch, own in self.processes.turns(self.val.batches.epoch(0)):
+            count = own * int((batch.tokens[:, 1:] != PAD).sum())
             picture, tokens = batch.picture.to(self.device), batch.tokens.to(self.device)
             with autocast(self.device, self.params.precision):
                 loss = caption_loss(self.model.decoder, self.val.inputs(batch.rows), picture, tokens)
             total += count * loss.item()
             words += count
-        return total / words
+        sums = torch.tensor([total, words], dtype=torch.float64)
+        self.processes.add(sums)
+        return float(sums[0] / sums[1])
 
     def _finite(self, figures: Tensor) -> float:
         """What the objective shows, of its figures: the loss, and that."""

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from capflow.data.batches import Batch
 from capflow.models.decoder import Decoder
+from capflow.models.inputs import Inputs
 
 
 class Learnt(NamedTuple):
-    """What came of a batch.
+    """What came of a batch; of the parts of one, what it adds up to is what comes of the whole.
 
     Attributes:
         loss: float [], with its gradient.
@@ -41,6 +42,13 @@ class Objective(Protocol):
     def __call__(self, batch: Batch, progress: float, /) -> Learnt:
         """Look at a batch; ``progress`` rises from 0 to 1 as training goes on."""
         ...
+
+
+def seen(inputs: Inputs, batch: Batch) -> Tensor:
+    """What is seen of a batch's pictures, whatever part of a whole it is."""
+    if batch.whole is None:
+        return inputs(batch.rows)
+    return inputs(batch.whole.rows, slice(batch.first, batch.first + len(batch.rows)))
 
 
 @contextmanager

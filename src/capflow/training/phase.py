@@ -7,7 +7,9 @@ from torch import Tensor
 
 from capflow.data.batches import Batch
 from capflow.models.captioner import Captioner
+from capflow.models.shared_norm import Sharing
 from capflow.params import TrainParams
+from capflow.processes import ALONE
 from capflow.training.objective import Objective
 from capflow.training.optimise import Average, optimizer
 from capflow.training.schedule import Schedule
@@ -24,6 +26,7 @@ class Phase:
         lr: float,
         epochs: int,
         batches: int,
+        sharing: Sharing | None = None,
     ) -> None:
         """Prepare the optimiser and the schedule.
 
@@ -34,6 +37,7 @@ class Phase:
             lr: the rate that the schedule multiplies.
             epochs: how many at most.
             batches: of each epoch.
+            sharing: of the model, where several processes have a part of each batch.
         """
         self.objective, self.epochs = objective, epochs
         self.optimizer = optimizer(model, params)
@@ -42,6 +46,7 @@ class Phase:
         self.average = Average([*learning, *model.buffers()], params.ema)
         self.step = 0
         self._model, self._lr, self._clip = model, lr, params.clip
+        self._sharing = sharing or Sharing(model, ALONE)
 
     @property
     def lr(self) -> float:
@@ -67,10 +72,16 @@ class Phase:
 
     def _gradients(self, batches: Sequence[Batch]) -> Tensor:
         weights = [self.objective.weight(batch) for batch in batches]
-        figures = []
-        for batch, weight in zip(batches, weights, strict=True):
-            share = weight / sum(weights)
-            loss, shown = self.objective(batch, self.schedule.progress(self.step))
-            (share * loss).backward()  # type: ignore[no-untyped-call]
-            figures.append(share * torch.stack([loss.detach(), shown]))
-        return torch.stack(figures).sum(0)
+        processes, figures = self._sharing.processes, []
+        with processes.chances(self.step):
+            for batch, weight in zip(batches, weights, strict=True):
+                share = weight / sum(weights)
+                part = batch.part(processes.rank, processes.count)
+                self._sharing.wanted = part.whole is not None and part.copies == 1
+                loss, shown = self.objective(part, self.schedule.progress(self.step))
+                (share * loss).backward()  # type: ignore[no-untyped-call]
+                figures.append(share * torch.stack([loss.detach(), shown]))
+        total = torch.stack(figures).sum(0)
+        found = [weight.grad for weight in self._model.parameters() if weight.grad is not None]
+        processes.add(*found, total)
+        return total

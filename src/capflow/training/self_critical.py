@@ -28,10 +28,11 @@ from capflow.evaluation.ngrams import Captions
 from capflow.models.captioner import Captioner
 from capflow.models.devices import autocast
 from capflow.models.inputs import Inputs
-from capflow.models.sampling import Sampling, sample
+from capflow.models.sampling import Sampling, sample, skip
 from capflow.params import TrainParams
+from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import PAD
-from capflow.training.objective import Learnt, observing
+from capflow.training.objective import Learnt, observing, seen
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -83,11 +84,20 @@ class SelfCritical:
     shows = "reward"
 
     def __init__(
-        self, model: Captioner, inputs: Inputs, rewards: Rewards, sampling: Sampling, params: TrainParams
+        self,
+        model: Captioner,
+        inputs: Inputs,
+        rewards: Rewards,
+        sampling: Sampling,
+        params: TrainParams,
+        processes: Processes = ALONE,
     ) -> None:
-        """Draw captions of pictures as ``inputs`` shows them, in the way of ``sampling``."""
+        """Draw captions of pictures as ``inputs`` shows them, in the way of ``sampling``.
+
+        Each of ``processes`` draws those of its part of a batch, the same as one would draw of the whole.
+        """
         self._model, self._inputs, self._rewards = model, inputs, rewards
-        self._sampling, self._params = sampling, params
+        self._sampling, self._params, self._processes = sampling, params, processes
         self._device = next(model.parameters()).device
         self.random = torch.Generator().manual_seed(torch.initial_seed())
 
@@ -98,20 +108,30 @@ class SelfCritical:
     def __call__(self, batch: Batch, _progress: float, /) -> Learnt:
         """Draw captions of a batch's pictures, and see which are better than others."""
         with self._autocast():
-            features = self._inputs(batch.rows)
-        captions = self._draw(features.detach())
+            features = seen(self._inputs, batch)
+        captions = self._draw(features.detach(), batch)
         entropy = self._entropy(features, captions)
         # The device computes the line above while the processor computes this.
         rewards = self._rewards(batch.rows, captions.cpu().numpy())
         better = torch.from_numpy(advantage(rewards)).to(entropy)
         words = (captions != PAD).sum(-1)
         weights = better.flatten().repeat_interleave(words.flatten(), output_size=len(entropy))
-        return Learnt((weights * entropy).mean(), torch.tensor(rewards.mean()).to(entropy))
+        reward = torch.tensor(rewards.mean() * batch.share(self.weight)).to(entropy)
+        return Learnt((weights * entropy).mean() * self._share(len(entropy)), reward)
 
-    def _draw(self, features: Tensor) -> Tensor:
+    def _share(self, words: int) -> float:
+        """How much of the words that all processes have drawn are those of this one."""
+        total = torch.tensor([words])
+        self._processes.add(total)
+        return words / int(total)
+
+    def _draw(self, features: Tensor, batch: Batch) -> Tensor:
         decoder, count = self._model.decoder, self._params.self_critical.samples
+        behind = len((batch.whole or batch).rows) - batch.first - len(batch.rows)
+        skip(batch.first, self._sampling, count, self.random)
         with observing(decoder), self._autocast():
             said, _ = sample(decoder, features, self._sampling, count, self.random)
+        skip(behind, self._sampling, count, self.random)
         # Behind the greatest length there is always an end: a caption that was cut has none of its own.
         return end_once(said[..., :-1], self._sampling.end)
 

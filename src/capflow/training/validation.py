@@ -12,6 +12,7 @@ from capflow.models.captioner import Captioner
 from capflow.models.captioning import write_captions
 from capflow.models.inputs import Inputs
 from capflow.params import GenerateParams
+from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import Vocabulary
 from capflow.training.symptoms import bad_endings, symptom
 
@@ -30,6 +31,7 @@ class CaptionScore:
     vocabulary: Vocabulary
     params: GenerateParams
     cider: CiderScorer
+    processes: Processes
 
     @classmethod
     def of(
@@ -39,11 +41,12 @@ class CaptionScore:
         references: Mapping[int, Sequence[str]],
         vocabulary: Vocabulary,
         params: GenerateParams,
+        processes: Processes = ALONE,
     ) -> "CaptionScore":
-        """Prepare the references once."""
+        """Prepare the references once; ``processes`` take turns with the pictures."""
         ids, inputs = pictures
         cider = CiderScorer({image: references[image] for image in ids})
-        return cls(model, ids, inputs, vocabulary, params.greedy(), cider)
+        return cls(model, ids, inputs, vocabulary, params.greedy(), cider, processes)
 
     def __call__(self) -> dict[str, float]:
         """``val_CIDEr``, and ``val_bad_endings``, the share of captions that break off.
@@ -51,10 +54,14 @@ class CaptionScore:
         It is of the model as it is now, which must be in evaluation mode. Captions that are all the same
         or of one length are a warning.
         """
-        said = write_captions(self.model.decoder, self.ids, self.inputs, self.vocabulary, self.params)
+        said = write_captions(
+            self.model.decoder, self.ids, self.inputs, self.vocabulary, self.params, self.processes
+        )
         if found := symptom(said.values(), self._some_features(), self.params.max_length):
             logger.warning(found)
-        return {"val_CIDEr": self.cider(said), "val_bad_endings": bad_endings(said.values())}
+        # One reckons and tells the others, which then decide alike.
+        score = self.cider(said) if self.processes.first else 0.0
+        return {"val_CIDEr": self.processes.told(score), "val_bad_endings": bad_endings(said.values())}
 
     @torch.inference_mode()
     def _some_features(self) -> torch.Tensor:

@@ -1,0 +1,121 @@
+"""Torchrun as the engine: a stage's own command starts several processes where PET_* variables ask for them.
+
+`python -m stages.train` stays the command that DVC knows. Where PET_NPROC_PER_NODE or PET_NNODES, which are
+torchrun's own variables, want more than one process, the stage becomes torchrun's agent and starts itself
+again as often as they say; else nothing here is imported and nothing changes.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+
+from capflow.errors import CapflowError
+from capflow.interruption import EXIT_CODE
+
+TIMEOUT = "CAPFLOW_TIMEOUT"
+"""The environment variable that says for how many seconds a process waits for the others."""
+_SECONDS = 300.0
+_ONE = {"", "1"}
+
+
+def wanted(environment: Mapping[str, str]) -> bool:
+    """Whether more than one process is asked for, and this is not one of them already."""
+    if "TORCHELASTIC_RUN_ID" in environment:
+        return False
+    return _several(environment) or environment.get("PET_NPROC_PER_NODE", "") not in _ONE
+
+
+def rank(environment: Mapping[str, str]) -> int:
+    """The number of this process among those that torchrun has started; 0 where it has not."""
+    return int(environment.get("RANK", "0")) if "TORCHELASTIC_RUN_ID" in environment else 0
+
+
+def patience(environment: Mapping[str, str]) -> float:
+    """For how many seconds a process waits for the others.
+
+    Raises:
+        CapflowError: what the environment says is no number of seconds.
+    """
+    text = environment.get(TIMEOUT) or str(_SECONDS)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e9:
+        raise CapflowError(f"{TIMEOUT}: {text!r} is no number of seconds; give one, such as 300.")
+    return seconds
+
+
+def launch(module: str) -> int:
+    """Run a module in as many processes as the environment says, and start them again as often as it says.
+
+    Returns:
+        The exit code: 0; 143 or 130 after SIGTERM or SIGINT; else 1, as one of them has ended otherwise.
+    """
+    for name, value in _defaults(os.environ).items():
+        os.environ.setdefault(name, value)
+    os.environ["PET_RDZV_CONF"] = _settings(os.environ)
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous.api import RendezvousError
+
+    logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    try:
+        arguments = [*_rendezvous(os.environ), "-m", module]
+        run.run(run.parse_args(arguments))  # type: ignore[no-untyped-call]
+    except ChildFailedError as error:
+        return _told(error.failures)
+    except SignalException as stop:
+        return 128 + stop.sigval.value
+    except KeyboardInterrupt:
+        return EXIT_CODE
+    except (RendezvousError, RuntimeError) as error:
+        sys.stderr.write(f"error: PET_RDZV_ENDPOINT: the machines cannot reach each other: {error}\n")
+        return 1
+    return 0
+
+
+def _several(environment: Mapping[str, str]) -> bool:
+    """Whether there is more than one machine, or may be."""
+    return environment.get("PET_NNODES", "").rpartition(":")[2] not in _ONE
+
+
+def _rendezvous(environment: Mapping[str, str]) -> list[str]:
+    """On one machine processes find each other at a free port, whatever else runs there."""
+    given = {"PET_RDZV_ENDPOINT", "PET_MASTER_ADDR", "PET_STANDALONE"} & environment.keys()
+    return [] if given or _several(environment) else ["--standalone", "--local-addr", "127.0.0.1"]
+
+
+def _settings(environment: Mapping[str, str]) -> str:
+    """How machines find each other; one that has lost the others must not wait for them for longer."""
+    given = [setting for setting in environment.get("PET_RDZV_CONF", "").split(",") if setting]
+    if not any(setting.startswith("read_timeout=") for setting in given):
+        given.append(f"read_timeout={max(1, min(60, int(patience(environment) / 3)))}")
+    return ",".join(given)
+
+
+def _defaults(environment: Mapping[str, str]) -> dict[str, str]:
+    """What processes get to know where the user has not said it."""
+    # Each attempt of processes that are started again has a store of its own.
+    defaults = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    # What it logs of lost connections has pages; the stage has a sentence.
+    defaults["TORCH_CPP_LOG_LEVEL"] = "FATAL"
+    here = environment.get("PET_NPROC_PER_NODE", "1")
+    if here.isdecimal():
+        defaults["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // max(1, int(here))))
+    if not _several(environment) and sys.platform == "linux":
+        defaults["GLOO_SOCKET_IFNAME"] = "lo"
+    return defaults
+
+
+def _told(failures: Mapping[int, object]) -> int:
+    """Say which processes were killed; what else ends one, it says itself."""
+    for number, failure in sorted(failures.items()):
+        code = getattr(failure, "exitcode", 1)
+        if code < 0:
+            name = signal.Signals(-code).name
+            sys.stderr.write(f"error: process {number} was ended by {name}; the same command goes on.\n")
+    return 1

@@ -1,0 +1,236 @@
+"""Processes that work on one thing together, started by torchrun: ranks, sums, what one tells the others.
+
+One process alone is rank 0 of one and begins nothing of ``torch.distributed``. Every method that speaks
+with the others has to be called by all of them, in the same order.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from itertools import islice
+from threading import Thread
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch import distributed as dist
+from torch._C._distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from capflow.engine import patience
+from capflow.errors import CapflowError
+
+T = TypeVar("T")
+
+_LONG = timedelta(days=7)
+_SOON = 1.0
+
+
+class Processes:
+    """All processes of a stage, as one of them sees them."""
+
+    def __init__(self, rank: int = 0, count: int = 1, store: Store | None = None) -> None:
+        """Be number ``rank`` of ``count``; those of more than one are joined already, and share a store."""
+        self.rank, self.count, self._store = rank, count, store
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes and records."""
+        return self.rank == 0
+
+    def turns(self, items: Iterable[T]) -> Iterator[tuple[T, bool]]:
+        """The items that are this process's, in order, and True.
+
+        All processes get equally many: whoever would have none in the last turn gets the last item of all,
+        and False.
+        """
+        waiting = iter(items)
+        while group := list(islice(waiting, self.count)):
+            yield group[min(self.rank, len(group) - 1)], self.rank < len(group)
+
+    def part(self, items: Sequence[T]) -> Sequence[T]:
+        """The items in a row that are this process's."""
+        first, last = (len(items) * place // self.count for place in (self.rank, self.rank + 1))
+        return items[first:last]
+
+    def add(self, *tensors: Tensor) -> None:
+        """Replace tensors of one type and device by their sums over all processes, in one message."""
+        if self.count == 1:
+            return
+        message = torch.cat([tensor.flatten() for tensor in tensors])
+        with _in_touch():
+            dist.all_reduce(message)
+        for tensor, total in zip(
+            tensors, torch.split(message, [one.numel() for one in tensors]), strict=True
+        ):
+            tensor.copy_(total.view_as(tensor))
+
+    def largest(self, number: int) -> int:
+        """The largest of the numbers that processes have."""
+        return max(self.gathered(number)) if self.count > 1 else number
+
+    def gathered(self, value: T) -> list[T]:
+        """What JSON makes of the values of all processes, by rank."""
+        if self.count == 1:
+            return [value]
+        content = _bytes(json.dumps(value).encode())
+        sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
+        with _in_touch():
+            dist.all_gather(sizes, torch.tensor([len(content)]))
+            longest = max(int(size) for size in sizes)
+            rows = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.count)]
+            dist.all_gather(rows, torch.nn.functional.pad(content, (0, longest - len(content))))
+        return [json.loads(row[: int(size)].numpy().tobytes()) for row, size in zip(rows, sizes, strict=True)]
+
+    def told(self, value: T) -> T:
+        """What JSON makes of the value that the first process has."""
+        return self.gathered(value)[0]
+
+    def sent(self, content: bytes) -> bytes:
+        """The bytes that the first process has."""
+        if self.count == 1:
+            return content
+        message = _bytes(content)
+        size = self.told(len(content))
+        if not self.first:
+            message = torch.empty(size, dtype=torch.uint8)
+        with _in_touch():
+            dist.broadcast(message, 0)
+        return message.numpy().tobytes()
+
+    def follow(self) -> None:
+        """Go on when the first process has come here, however long that takes: it may have to wait."""
+        if self._store is not None:
+            with _in_touch():
+                self._meet(self._store, "here")
+
+    def leave(self) -> None:
+        """As :meth:`follow`; the first process, which may hold the store, then waits for the others."""
+        if self._store is None:
+            return
+        with _in_touch():
+            self._meet(self._store, "done")
+            if not self.first:
+                self._store.set(f"left-{self.rank}", "")
+            else:
+                self._store.wait([f"left-{rank}" for rank in range(1, self.count)])
+
+    def _meet(self, store: Store, word: str) -> None:
+        if self.first:
+            store.set(word, "")
+        else:
+            store.wait([word], _LONG)
+
+    @contextmanager
+    def chances(self, step: int) -> Iterator[None]:
+        """Random numbers of a step that are this process's own, where there are several.
+
+        They depend on the seed, the step and the rank alone; afterwards the generators are as before.
+        """
+        if self.count == 1:
+            yield
+            return
+        own = np.random.SeedSequence((torch.initial_seed(), step, self.rank)).generate_state(1)
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(int(own[0]))
+            yield
+
+
+ALONE = Processes()
+"""A process without others."""
+
+
+@contextmanager
+def together(environment: Mapping[str, str] = os.environ) -> Iterator[Processes]:
+    """Join the processes that torchrun has started, until all are at the end of the block.
+
+    An error that several of them have is said by one.
+
+    Raises:
+        CapflowError: the others cannot be reached.
+    """
+    count = int(environment.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield ALONE
+        return
+    rank = int(environment["RANK"])
+    store = _join(rank, count, environment)
+    processes = Processes(rank, count, store)
+    try:
+        yield processes
+        processes.leave()
+    except CapflowError:
+        if _said(store):
+            raise SystemExit(1) from None
+        raise
+    finally:
+        dist.destroy_process_group()
+
+
+class LostTouchError(CapflowError):
+    """Another process has ended, or cannot be reached any more."""
+
+
+def _join(rank: int, count: int, environment: Mapping[str, str]) -> Store:
+    """Start to communicate; a store of few words, which all of them share."""
+    timeout = timedelta(seconds=patience(environment))
+    backend = "gloo"
+    if torch.cuda.is_available():
+        backend = "cpu:gloo,cuda:nccl"
+        _take_gpu(int(environment["LOCAL_RANK"]))
+    store: Store
+    with _in_touch():
+        store, *_ = next(rendezvous("env://", timeout=timeout))
+        if environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+            # It outlives processes that the agent starts again: theirs must be other words.
+            store = PrefixStore(f"attempt-{environment['TORCHELASTIC_RESTART_COUNT']}", store)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=timeout)
+    return store
+
+
+def _take_gpu(number: int) -> None:
+    if number >= torch.cuda.device_count():
+        raise CapflowError(
+            f"PET_NPROC_PER_NODE: process {number} has no GPU, as there are {torch.cuda.device_count()}; "
+            "start one process for each."
+        )
+    torch.cuda.set_device(number)
+
+
+def _said(store: Store) -> bool:
+    """Whether another process has said what is wrong, or will; if the store is silent, it has not."""
+    answers = []
+
+    def ask() -> None:
+        with suppress(RuntimeError):
+            answers.append(store.add("errors", 1) > 1)
+
+    asking = Thread(target=ask, daemon=True)  # over a broken network it would wait forever
+    asking.start()
+    asking.join(_SOON)
+    return answers == [True]
+
+
+@contextmanager
+def _in_touch() -> Iterator[None]:
+    """Within the block, processes speak with each other.
+
+    Raises:
+        LostTouchError: they cannot.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise LostTouchError(
+            f"the processes have lost touch with each other ({reason}); look for what ended one of them, or "
+            "for the network between them, and give the same command again."
+        ) from None
+
+
+def _bytes(content: bytes) -> Tensor:
+    return torch.from_numpy(np.frombuffer(content, np.uint8).copy())

@@ -1,0 +1,73 @@
+"""When a stage becomes torchrun's agent, and what it tells torchrun."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from capflow import engine
+from capflow.errors import CapflowError
+from tests.checkout import ROOT, environment
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        ({}, False),
+        ({"PET_NPROC_PER_NODE": "1", "PET_NNODES": "1:1"}, False),
+        ({"PET_NPROC_PER_NODE": "2"}, True),
+        ({"PET_NPROC_PER_NODE": "gpu"}, True),
+        ({"PET_NNODES": "1:4"}, True),
+        ({"PET_NNODES": "2", "TORCHELASTIC_RUN_ID": "one of them"}, False),
+    ],
+)
+def test_an_agent_is_wanted_for_more_than_one_process(variables: dict[str, str], wanted: bool) -> None:
+    assert engine.wanted(variables) is wanted
+
+
+def test_a_rank_is_what_torchrun_says() -> None:
+    assert engine.rank({"RANK": "3"}) == 0
+    assert engine.rank({"RANK": "3", "TORCHELASTIC_RUN_ID": "x"}) == 3
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])
+def test_a_timeout_that_is_none_is_named(seconds: str) -> None:
+    with pytest.raises(CapflowError, match=r"^CAPFLOW_TIMEOUT: .* is no number of seconds; give one"):
+        engine.patience({engine.TIMEOUT: seconds})
+    assert engine.patience({}) == 300
+    assert engine.patience({engine.TIMEOUT: "2.5"}) == 2.5
+
+
+@pytest.mark.parametrize(
+    ("given", "settings"),
+    [
+        ("", "read_timeout=60"),
+        ("is_host=1", "is_host=1,read_timeout=60"),
+        ("read_timeout=9", "read_timeout=9"),
+    ],
+)
+def test_the_user_has_the_last_word_about_the_rendezvous(given: str, settings: str) -> None:
+    assert engine._settings({"PET_RDZV_CONF": given}) == settings
+
+
+def test_a_stage_by_one_process_loads_nothing_of_torchrun(tmp_path: Path) -> None:
+    """It ends at once, as there are no parameters."""
+    script = (
+        "import runpy, sys\n"
+        "try: runpy.run_module('stages.train', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as error: assert 'params.yaml' in str(error.code), error.code\n"
+        "import torch\n"
+        "assert not torch.distributed.is_initialized()\n"
+        "assert not [name for name in sys.modules if name.startswith('torch.distributed.elastic.agent')]\n"
+    )
+    paths = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "PET_NPROC_PER_NODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment() | paths,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
