@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from capflow import interruption, project, tracking
+from capflow import interruption, project
 from capflow.data import tensors
 from capflow.files import folder_digest, write_json
 from capflow.identity import training_digest
@@ -13,6 +13,8 @@ from capflow.models.captioning import sampling_of
 from capflow.models.devices import best_device, seed_everything
 from capflow.models.weights import load_encoder
 from capflow.params import Params, load_params
+from capflow.record.recorder import RunRecorder, training_run
+from capflow.record.scoring import MODEL_TAG
 from capflow.text.vocabulary import Vocabulary
 from capflow.training.artifacts import open_batches, open_pictures
 from capflow.training.checkpoint import kept
@@ -32,7 +34,7 @@ def main() -> None:
     model = build_model(params, len(vocabulary)).to(device)
     with (
         kept(project.checkpoints(), training_digest(params, device)) as checkpoints,
-        tracking.training_run(params, checkpoints.name) as recorder,
+        training_run(params, checkpoints.name) as recorder,
         interruption.heeded() as stops,
     ):
         recorder.tag("device", torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
@@ -45,8 +47,8 @@ def main() -> None:
         seconds = time.monotonic() - trainer.began
         recorder.log({"best_val_CIDEr": history.best_cider, "train_seconds": seconds}, trainer.step)
         digest = folder_digest(project.MODEL)
-        tracking.adopt_scores(recorder, digest, params)
-        recorder.tag(tracking.MODEL_TAG, digest)
+        recorder.adopt_scores(digest, params)
+        recorder.tag(MODEL_TAG, digest)
         recorder.folder(project.MODEL, "model")
 
 
@@ -68,7 +70,7 @@ def build_trainer(
     params: Params,
     model: Captioner,
     vocabulary: Vocabulary,
-    recorder: tracking.RunRecorder,
+    recorder: RunRecorder,
     stops: interruption.Stops,
 ) -> Trainer:
     """Everything that training reads, put together; validation heeds ``stops`` from batch to batch."""

@@ -17,7 +17,7 @@ LAYERS = [
     *("errors", "memory", "interruption", "files", "locks", "project", "sections", "params"),
     *("text", "data", "models", "evaluation", "training"),
 ]
-TOP = ["tracking", "photographs", "dvcfiles", "identity", "verify", "cli"]
+TOP = ["tracking", "record", "photographs", "dvcfiles", "identity", "verify", "cli"]
 FORBIDDEN = {("evaluation", "models"), ("models", "data")}
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 

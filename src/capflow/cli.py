@@ -1,4 +1,4 @@
-"""The command line: ``capflow caption``, ``show``, ``score``, ``verify`` and ``data status``.
+"""The command line: ``capflow caption``, ``show``, ``score``, ``verify``, ``record`` and ``data status``.
 
 PyTorch and the scorers take seconds to import, so each command imports what it needs when it runs.
 """
@@ -240,6 +240,25 @@ def _rotten_sentence(rotten: "list[Rotten]") -> str:
 def _nearby(path: Path) -> str:
     """A path as one would type it here."""
     return os.path.relpath(path)
+
+
+@app.command()
+def record() -> None:
+    """Send MLflow what it did not take while work was done.
+
+    The exit code is 1 if anything is left that was to go where MLFLOW_TRACKING_URI points.
+    """
+    from capflow.record.sending import send_all
+    from capflow.record.waiting import elsewhere, here
+    from capflow.tracking import Store
+
+    for place, number in elsewhere().items():
+        typer.echo(f"not sent: {number} records for {place}; set MLFLOW_TRACKING_URI to it", err=True)
+    waiting = here()
+    left = send_all(project.record(), Store()) if waiting else []
+    typer.echo(f"{len(waiting) - len(left)} records sent")
+    if left:
+        raise typer.Exit(1)
 
 
 @data_app.command()
