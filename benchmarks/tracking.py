@@ -18,7 +18,7 @@ from capflow import tracking
 from capflow.models.captioner import DECODERS
 from capflow.models.decoder import Shape
 from capflow.params import Params, load_params
-from capflow.tracking import RunRecorder
+from capflow.record.recorder import training_run
 from capflow.training.cross_entropy import caption_loss
 
 STEPS, SINGLY, ROUNDS = 5000, 50, 8

@@ -28,25 +28,30 @@ EXPERIMENT = "capflow"
 BATCH = 500
 """So many numbers go in one request, some fifty times as fast as singly."""
 
+_SQLITE = b"SQLite format 3"
 _GONE = {"RESOURCE_DOES_NOT_EXIST"}
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
 # By default a dead server holds everything up for four minutes, a silent one for two at a time.
 _DEADLINES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
-class AwayError(CapflowError):
+class StoreError(CapflowError):
+    """What a store says against something."""
+
+
+class AwayError(StoreError):
     """The store does not answer, or cannot do now what it is asked for; later it may."""
 
 
-class UnusableError(CapflowError):
+class UnusableError(StoreError):
     """There cannot be such a store, or it is damaged: waiting does not help."""
 
 
-class RefusedError(CapflowError):
+class RefusedError(StoreError):
     """The store will never take this."""
 
 
-class GoneError(CapflowError):
+class GoneError(StoreError):
     """The run was deleted."""
 
 
@@ -120,10 +125,10 @@ class Store:
             runs = self._client.search_runs([self._experiment], f"tags.`{tag}` = '{value}'")
         return [Row(run.info.run_id, run.data.params, run.data.metrics, run.data.tags) for run in runs]
 
-    def create(self, tags: Mapping[str, str], at: int) -> str:
+    def create(self, name: str, tags: Mapping[str, str], at: int) -> str:
         """A new run that began at some time."""
         with _translated(self._uri):
-            run = self._client.create_run(self._experiment, start_time=at, tags=dict(tags))
+            run = self._client.create_run(self._experiment, at, dict(tags), name)
         return str(run.info.run_id)
 
     def delete(self, run: str) -> None:
@@ -137,7 +142,7 @@ class Store:
             histories = [self._client.get_metric_history(row.run, name) for name in row.metrics]
         return {(one.key, one.step) for history in histories for one in history}
 
-    def begin(self, run: str, name: str | None) -> None:
+    def begin(self, run: str, name: str) -> None:
         """Say that a run is at work, and what it is called."""
         with self._of(run):
             self._client.update_run(run, status="RUNNING", name=name)
@@ -243,8 +248,12 @@ def _client(uri: str) -> MlflowClient:
 
 def _refuse_damaged(uri: str) -> None:
     """Refuse a file that SQLite did not write: it would say so in each of its own errors, for a minute."""
-    path = Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-    if path and path.is_file() and path.stat().st_size and path.open("rb").read(6) != b"SQLite":
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or not path.is_file():
+        return
+    with path.open("rb") as stream:
+        begins = stream.read(len(_SQLITE))
+    if begins not in (b"", _SQLITE):
         raise UnusableError(f"MLflow: the store {uri} is damaged: no SQLite wrote it; move the file away.")
 
 

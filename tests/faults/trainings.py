@@ -47,7 +47,7 @@ def empty_record(folder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(folder))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracking._connect()
+        tracking.Store()
     return folder / "mlflow.db"
 
 

@@ -10,7 +10,7 @@ from capflow import project, tracking
 from capflow.errors import CapflowError, sentence
 from capflow.record.journal import Journal
 from capflow.record.sending import send_all
-from capflow.tracking import AwayError, Store, UnusableError
+from capflow.tracking import Store, StoreError, UnusableError
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +65,8 @@ class Postman:
             self._wait(self._done, self._left)
             if self._journal.folder.exists():
                 logger.warning(
-                    "MLflow does not have all of this run: the rest waits in %s; `capflow record` sends it, or "
-                    "the next stage that records.",
+                    "MLflow does not have all of this: the rest waits in %s; `capflow record` "
+                    "sends it, or the next stage that records.",
                     self._journal.folder,
                 )
 
@@ -76,19 +76,21 @@ class Postman:
         self._left = max(0.0, self._left - (time.monotonic() - began))
 
     def _work(self) -> None:
-        pause = _PAUSE
-        last = False
+        pause, last = _PAUSE, False
         while not last:
             last = self._ending.is_set()
             self._round()
             self._asked.set()
-            pause = min(2 * pause, _LONGEST_PAUSE) if self._trouble else _PAUSE
-            if last and self._trouble and not isinstance(self._trouble, AwayError | OSError):
-                last = False  # another process is sending: it will be done soon
+            if last and self._others_are_sending():
+                last = False
                 time.sleep(_SHORT_PAUSE)
-            else:
-                self._ending.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE) if self._trouble else _PAUSE
+            self._ending.wait(pause)
         self._done.set()
+
+    def _others_are_sending(self) -> bool:
+        """Whether all that is in the way is another process, which will be done soon."""
+        return isinstance(self._trouble, CapflowError) and not isinstance(self._trouble, StoreError)
 
     def _round(self) -> None:
         before, self._trouble = self._trouble, None

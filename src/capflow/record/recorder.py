@@ -130,8 +130,7 @@ def _begin(journal: Journal, params: Params, name: str, postman: Postman) -> Run
         journal.forget()  # another store has nothing of it
     recorder = RunRecorder(journal)
     recorder.tell(
-        entry("training", training=name, store=tracking.address()),
-        entry("begin", name=_run_name(), tags=_origin()),
+        entry("begin", training=name, store=tracking.address(), name=_run_name(), tags=_origin()),
     )
     recorder.params(_flatten(params, search=False) | _data_digests())
     recorder.flush()
@@ -183,8 +182,9 @@ def _scores(model_digest: str, params: Params, totals: Mapping[str, float], spli
     )
 
 
-def _run_name() -> str | None:
-    return os.environ.get("DVC_EXP_NAME")
+def _run_name() -> str:
+    """What DVC calls the experiment, else the time: MLflow's names depend on our seed."""
+    return os.environ.get("DVC_EXP_NAME") or time.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _origin() -> dict[str, str]:

@@ -45,8 +45,7 @@ def _trains(journal: Journal, model: str) -> bool:
 def _successor(name: str, entry: Entry, store: Store, rows: list[Row]) -> str:
     """A run of its own for the scores; what is written twice after an interruption is there once."""
     begun = [row.run for row in store.rows(_SCORING_TAG, name)]
-    run = begun[0] if begun else store.create({_SCORING_TAG: name}, entry["at"])
-    store.begin(run, entry["name"])
+    run = begun[0] if begun else store.create(entry["name"], {_SCORING_TAG: name}, entry["at"])
     tags = dict(entry["tags"])
     if rows:
         tags["capflow.trained_in"] = rows[0].run

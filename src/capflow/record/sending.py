@@ -98,7 +98,7 @@ class _Delivery:
             if first["kind"] == "scores":
                 run, found = scoring.run_of(self._journal, first, self._store, others), False
             else:
-                run, found = _own(self._store, TRAINING_TAG, first["training"], first["at"])
+                run, found = _own(self._store, first)
             self._write_note(run=run, found=found)
         if self._note["found"]:
             rows = self._store.rows(TRAINING_TAG, first["training"])
@@ -139,11 +139,11 @@ class _Delivery:
                 store.file(run, self._journal.file(entry["digest"], name), folder or None)
 
 
-def _own(store: Store, tag: str, value: str, at: int) -> tuple[str, bool]:
-    """The run with a tag of its own, and whether it was there; else a new one."""
-    rows = store.rows(tag, value)
+def _own(store: Store, first: dict[str, Any]) -> tuple[str, bool]:
+    """The run of a training, and whether it has numbers already; else a new one."""
+    rows = store.rows(TRAINING_TAG, first["training"])
     if not rows:
-        return store.create({tag: value}, at), False
+        return store.create(first["name"], {TRAINING_TAG: first["training"]}, first["at"]), False
     # Two are there where a server answered too late: of these one has nothing.
     most = max(rows, key=lambda row: len(row.metrics))
     for row in rows:
