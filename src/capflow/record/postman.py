@@ -76,6 +76,13 @@ class Postman:
         self._left = max(0.0, self._left - (time.monotonic() - began))
 
     def _work(self) -> None:
+        try:
+            self._go_round()
+        finally:  # nobody waits for a thread that an error of ours has ended
+            self._asked.set()
+            self._done.set()
+
+    def _go_round(self) -> None:
         pause, last = _PAUSE, False
         while not last:
             last = self._ending.is_set()
@@ -86,7 +93,6 @@ class Postman:
                 time.sleep(_SHORT_PAUSE)
             pause = min(2 * pause, _LONGEST_PAUSE) if self._trouble else _PAUSE
             self._ending.wait(pause)
-        self._done.set()
 
     def _others_are_sending(self) -> bool:
         """Whether all that is in the way is another process, which will be done soon."""
