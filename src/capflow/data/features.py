@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from capflow.data.tensors import Tensors, read_rows
-from capflow.files import replacing
+from capflow.files import replacing, reserve
 
 Features = NDArray[np.float16]
 Progress = Callable[[Iterable[int], int], Iterable[int]]
@@ -43,6 +43,7 @@ def write(
                 np.save(stream, np.zeros(shape, np.float16), allow_pickle=False)
             return
         features = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
+        reserve(temporary)
         starts = range(0, rows, batch_size)
         for start in progress(starts, len(starts)):
             pixels = torch.from_numpy(np.array(tensors.pixels[start : start + batch_size]))

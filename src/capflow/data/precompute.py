@@ -11,7 +11,7 @@ from capflow.data.pictures import Pixels, decode
 from capflow.data.resize import Fit, resize
 from capflow.data.sources import Missing
 from capflow.errors import CapflowError
-from capflow.files import replacing, write_json
+from capflow.files import replacing, reserve, write_json
 
 Pictures = Mapping[str, Callable[[], bytes]]
 """What gives a picture's bytes, by file name, as :func:`capflow.data.archives.pictures_in` has it."""
@@ -74,4 +74,6 @@ def _create(target: Path, shape: tuple[int, ...]) -> Pixels:
         with target.open("wb") as stream:
             np.save(stream, empty, allow_pickle=False)
         return empty
-    return np.lib.format.open_memmap(target, "w+", np.uint8, shape)
+    pixels = np.lib.format.open_memmap(target, "w+", np.uint8, shape)
+    reserve(target)
+    return pixels
