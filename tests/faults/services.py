@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,10 +34,14 @@ def postgres() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="capflow-postgres-"))
     shutil.chown(folder, user)
     port = free_port()
-    as_user = {"user": user, "cwd": folder, "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}}
+    as_user: dict[str, Any] = {
+        "user": user,
+        "cwd": folder,
+        "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"},
+    }
     try:
         subprocess.run(
-            [programs / "initdb", "--auth=trust", "--username=capflow", "--no-sync", folder / "data"],
+            [str(programs / "initdb"), "--auth=trust", "--username=capflow", "--no-sync", "data"],
             check=True,
             capture_output=True,
             **as_user,
@@ -44,7 +49,7 @@ def postgres() -> Iterator[str]:
         options = {"-D": "data", "-p": str(port), "-k": str(folder), "-h": "127.0.0.1"}
         with (folder / "server.txt").open("wb") as told:
             server = subprocess.Popen(
-                [programs / "postgres", *(word for pair in options.items() for word in pair)],
+                [str(programs / "postgres"), *(word for pair in options.items() for word in pair)],
                 stdout=told,
                 stderr=subprocess.STDOUT,
                 **as_user,

@@ -10,6 +10,7 @@ import pytest
 
 from capflow.data import precompute
 from capflow.data.annotations import ImageRecord
+from tests.checkout import change
 from tests.faults.trainings import Kennel, checkpoints, empty_record, lay_out
 from tests.photographs import jpeg
 
@@ -75,8 +76,9 @@ def test_row_40_damaged_tensors_are_refused(
 def test_row_40_damaged_features_are_refused(
     damages: Callable[[Path], None], tmp_path: Path, record: Path, stable: Kennel
 ) -> None:
-    frozen = {"encoder": {"trainable": False, "features": "grid"}, "augment": {"crop": 0, "flip": False}}
-    lay_out(tmp_path, record, **frozen)
+    lay_out(tmp_path, record)
+    changes = {"encoder": {"trainable": False}, "train": {"augment": {"crop": 0, "flip": False}}}
+    change(tmp_path, {"params.yaml": changes})
     for split in ("train", "val"):
         np.save(tmp_path / f"data/features/{split}.npy", np.zeros((5, 1, 2, 128), np.float16))
     damages(tmp_path / "data/features/val.npy")

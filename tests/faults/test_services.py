@@ -46,7 +46,7 @@ def test_row_45_an_mlflow_server_on_postgresql_is_killed_in_mid_training_and_not
     server = MlflowServer(tmp_path, database)
     try:
         server.start()
-        process = stable.start(folder, pause=0.5, store=server.address)
+        process = stable.start(folder, pause=2, store=server.address)
         wait_until(lambda: any(numbers for _, numbers in recorded_in(told.cursor())))
         server.kill()
         time.sleep(1)
