@@ -1,9 +1,10 @@
 """Numbers of each training step recorded in MLflow's SQLite store: in batches, and by mlflow.log_metric.
 
-Capflow records as many as a training of COCO does in 20 epochs, from the beginning of its run until MLflow has
-all of them; the peer, in turn, a hundredth of them, into a run that is open already. A single number waits for the disk, a batch for the processor, and either may
-be busy with something else: hence the many rounds. The training step that this is compared with is a small
-one: the default decoder on features that are given, with the few words of the generated scenes.
+Capflow records as many as a training of COCO does in 20 epochs, from the beginning of a run until MLflow has
+all of them; the peer, in turn, a hundredth of them, into a run that is open already. A single number waits
+for the disk, a batch for the processor, and either may be busy with something else: hence the many rounds.
+The training step that this is compared with is a small one: the default decoder on features that are given,
+with the few words of the generated scenes.
 """
 
 import os
