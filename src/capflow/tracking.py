@@ -31,8 +31,13 @@ BATCH = 500
 _SQLITE = b"SQLite format 3"
 _GONE = {"RESOURCE_DOES_NOT_EXIST"}
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
-# By default a dead server holds everything up for four minutes, a silent one for two at a time.
-_DEADLINES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+# By default a dead server holds everything up for four minutes, a silent one for two at a time, and the end
+# of a run is announced on stdout.
+_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 
 class StoreError(CapflowError):
@@ -105,7 +110,7 @@ class Store:
             AwayError: it does not answer, is locked, read-only or full.
             UnusableError: there is no such store, or it is damaged.
         """
-        for name, value in _DEADLINES.items():
+        for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
         self._uri = tracking_uri()
         _refuse_damaged(self._uri)
