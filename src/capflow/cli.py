@@ -248,15 +248,20 @@ def record() -> None:
 
     The exit code is 1 if anything is left that was to go where MLFLOW_TRACKING_URI points.
     """
+    from capflow.record.journal import journals, waiting
     from capflow.record.sending import send_all
-    from capflow.record.waiting import elsewhere, here
-    from capflow.tracking import Store
+    from capflow.tracking import Store, address
 
-    for place, number in elsewhere().items():
-        typer.echo(f"not sent: {number} records for {place}; set MLFLOW_TRACKING_URI to it", err=True)
-    waiting = here()
-    left = send_all(project.record(), Store()) if waiting else []
-    typer.echo(f"{len(waiting) - len(left)} records sent")
+    places = {journal.address() for journal in journals(project.record())} - {address()}
+    for place in sorted(places):
+        typer.echo(
+            f"not sent: what waits for {place or 'the store at the root'}; choose that with "
+            "MLFLOW_TRACKING_URI",
+            err=True,
+        )
+    here = waiting(project.record())
+    left = send_all(project.record(), Store()) if here else []
+    typer.echo(f"{len(here) - len(left)} of {len(here)} records are sent")
     if left:
         raise typer.Exit(1)
 

@@ -33,9 +33,10 @@ _GONE = {"RESOURCE_DOES_NOT_EXIST"}
 _REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
 # By default a dead server holds everything up for four minutes, a silent one for two at a time, and the end
 # of a run is announced on stdout.
+_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    _TIMEOUT: "20",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
@@ -178,9 +179,14 @@ class Store:
             )
 
     def file(self, run: str, path: Path, folder: str | None) -> None:
-        """Store a file among the artifacts of a run."""
-        with self._of(run):
-            self._client.log_artifact(run, str(path), folder)
+        """Store a file among the artifacts of a run; it may take a second for each MiB."""
+        usual = os.environ[_TIMEOUT]
+        os.environ[_TIMEOUT] = str(int(usual) + path.stat().st_size // 2**20)
+        try:
+            with self._of(run):
+                self._client.log_artifact(run, str(path), folder)
+        finally:
+            os.environ[_TIMEOUT] = usual
 
     @contextmanager
     def _of(self, run: str) -> Iterator[None]:

@@ -103,7 +103,7 @@ def test_row_45_without_a_server_training_goes_on_and_says_where_the_record_is(
     assert said(folder).count("Connection refused") == 1
     assert "Traceback" not in said(folder)
     # Not to a store that was not meant, and not forgotten either.
-    assert f"not sent: 1 records for {store}" in send(folder, "")
+    assert f"not sent: what waits for {store};" in send(folder, "")
     assert recorded(folder) == []
     assert "Connection refused" in send(folder, store, code=1)
     assert waiting(folder) == [name]
@@ -130,9 +130,9 @@ def test_row_45_what_was_trained_without_a_server_is_sent_by_the_command(
 ) -> None:
     assert stable.exit_code(stable.start(folder, store=server.address)) == 0, said(folder)
     server.start()
-    assert "1 records sent" in send(folder, server.address)
+    assert "1 of 1 records are sent" in send(folder, server.address)
     assert_complete(folder, whole, server)
-    assert "0 records sent" in send(folder, server.address)
+    assert "0 of 0 records are sent" in send(folder, server.address)
     assert_complete(folder, whole, server)
 
 
@@ -193,5 +193,5 @@ def test_row_46_a_store_that_cannot_be_written_gets_it_later(
     assert "Traceback" not in said(folder)
     assert len(waiting(folder)) == 1
     (folder / "mlflow.db-journal").rmdir()
-    assert "1 records sent" in send(folder, "")
+    assert "1 of 1 records are sent" in send(folder, "")
     assert_complete(folder, whole)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from capflow.errors import CapflowError
 from capflow.files import digest, replacing, sync
 from capflow.locks import alone, in_turn
+from capflow.tracking import address
 
 Entry = dict[str, Any]
 """What one line says; ``kind`` says what sort of thing, ``at`` when it was, in milliseconds."""
@@ -161,6 +162,11 @@ def journals(folder: Path) -> list[Journal]:
         else:
             Journal(path).remove_if(0)  # of a process that was killed before it wrote a line
     return [Journal(path) for _, path in sorted(found)]
+
+
+def waiting(folder: Path) -> list[Journal]:
+    """Those of the journals that wait for the store that is chosen now."""
+    return [journal for journal in journals(folder) if journal.address() == address()]
 
 
 def _line(entry: Entry) -> bytes:

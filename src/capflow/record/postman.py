@@ -6,10 +6,10 @@ import time
 from types import TracebackType
 from typing import Self
 
-from capflow import project, tracking
+from capflow import tracking
 from capflow.errors import CapflowError, sentence
 from capflow.record.journal import Journal
-from capflow.record.sending import send_all
+from capflow.record.sending import Delivery, send_all
 from capflow.tracking import Store, StoreError, UnusableError
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Postman:
         own = not tracking.is_service()
         self._left = _OWN_PATIENCE if own else patience
         self._first_wait = _OWN_PATIENCE if own else _BEGINNING
-        self._store: Store | None = None
+        self._delivery: Delivery | None = None
         self._trouble: CapflowError | OSError | None = None
         self._ending, self._asked, self._done = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="record", daemon=True)
@@ -88,25 +88,36 @@ class Postman:
             last = self._ending.is_set()
             self._round()
             self._asked.set()
-            if last and self._others_are_sending():
+            if self._ending.is_set() and self._trouble:
+                if not _is_passing(self._trouble):
+                    return
                 last = False
                 time.sleep(_SHORT_PAUSE)
             pause = min(2 * pause, _LONGEST_PAUSE) if self._trouble else _PAUSE
             self._ending.wait(pause)
 
-    def _others_are_sending(self) -> bool:
-        """Whether all that is in the way is another process, which will be done soon."""
-        return isinstance(self._trouble, CapflowError) and not isinstance(self._trouble, StoreError)
-
     def _round(self) -> None:
-        before, self._trouble = self._trouble, None
+        before, trouble = self._trouble, None
         try:
-            self._store = self._store or Store()
-            send_all(project.record(), self._store, self._journal)
+            self._deliver()
         except (CapflowError, OSError) as error:
-            self._trouble = error
-            if not before and not self._ending.is_set():
+            trouble = error
+            if not before and not self._ending.is_set() and not _is_passing(error):
                 logger.warning("%s What is recorded waits here meanwhile.", sentence(error))
         else:
             if before:
                 logger.info("MLflow takes the record again")
+        self._trouble = trouble
+
+    def _deliver(self) -> None:
+        """All that waits, the first time that the store answers; then what this journal has got."""
+        if not self._delivery:
+            store = Store()
+            send_all(self._journal.folder.parent, store)
+            self._delivery = Delivery(self._journal, store)
+        self._delivery.go_on()
+
+
+def _is_passing(trouble: CapflowError | OSError) -> bool:
+    """Whether another process is in the way, which will be done soon."""
+    return isinstance(trouble, CapflowError) and not isinstance(trouble, StoreError)

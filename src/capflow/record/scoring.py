@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from capflow.errors import CapflowError
-from capflow.record.journal import Journal
+from capflow.record.journal import Journal, waiting
 from capflow.tracking import Number, Row, Store
 
 MODEL_TAG = "capflow.model"
@@ -21,14 +21,14 @@ _SCORING_TAG = "capflow.scoring"
 Entry = Mapping[str, Any]
 
 
-def run_of(journal: Journal, entry: Entry, store: Store, others: list[Journal]) -> str:
+def run_of(journal: Journal, entry: Entry, store: Store) -> str:
     """The run that scores belong to, made if need be.
 
     Raises:
         CapflowError: the journal of the training is still to be sent.
     """
-    for other in others:
-        if other.folder != journal.folder and _trains(other, entry["model"]):
+    for other in waiting(journal.folder.parent):
+        if _trains(other, entry["model"]):
             raise CapflowError(f"{other.path}: the training's record has to be sent first.")
     rows = store.rows(MODEL_TAG, entry["model"])
     for row in rows:

@@ -14,94 +14,83 @@ from typing import Any
 from capflow.errors import CapflowError, sentence
 from capflow.files import read_json, write_json
 from capflow.record import scoring
-from capflow.record.journal import Journal, Line, journals
-from capflow.tracking import BATCH, AwayError, GoneError, Number, RefusedError, Store, address
+from capflow.record.journal import Journal, Line, waiting
+from capflow.tracking import BATCH, AwayError, GoneError, Number, RefusedError, Store
 
 logger = logging.getLogger(__name__)
 
 TRAINING_TAG = "capflow.training"
 
 
-def send_all(folder: Path, store: Store, own: Journal | None = None) -> list[Journal]:
+def send_all(folder: Path, store: Store) -> list[Journal]:
     """Send what waits for this store in a folder's journals, oldest first; those for which it went wrong.
 
     Raises:
         AwayError: the store does not answer.
-        CapflowError, OSError: ``own`` cannot be sent.
     """
-    waiting = [journal for journal in journals(folder) if journal.address() == address()]
     left = []
-    for journal in waiting:
+    for journal in waiting(folder):
         try:
-            _send(journal, store, waiting)
+            Delivery(journal, store).go_on()
         except AwayError:
             raise
         except (CapflowError, OSError) as error:
-            if own and journal.folder == own.folder:
-                raise
             logger.warning("%s", sentence(error))
             left.append(journal)
     return left
 
 
-def _send(journal: Journal, store: Store, others: list[Journal]) -> None:
-    """Send what a journal holds and the store lacks.
-
-    Args:
-        journal: of a run, which may be growing.
-        store: gets it.
-        others: further journals that wait for the same store.
-
-    Raises:
-        AwayError: the store does not answer; what it took is noted.
-        GoneError: the run was deleted meanwhile, for the second time.
-        CapflowError: another process is sending this, or has to send another one first.
-        OSError: the note cannot be written.
-    """
-    with journal.sending():
-        try:
-            _Delivery(journal, store).go_on(others)
-        except GoneError:
-            # Somebody deleted the run: it is begun again, with all that is here.
-            journal.forget()
-            _Delivery(journal, store).go_on(others)
-
-
-class _Delivery:
+class Delivery:
     """One journal on its way."""
 
     def __init__(self, journal: Journal, store: Store) -> None:
-        """Go on where the note says."""
+        """Bring ``journal``, which may be growing, to ``store``."""
         self._journal, self._store = journal, store
-        self._note: dict[str, Any] = {"run": None, "offset": 0, "found": False}
-        with suppress(CapflowError):  # there is none, or it is damaged: all is sent again
-            self._note |= read_json(journal.note)
-        self._known: set[tuple[str, int]] = set()
+        self._note: dict[str, Any] = {}
+        self._known: set[tuple[str, int]] | None = None
 
-    def go_on(self, others: list[Journal]) -> None:
-        """Send what there is now, and remove the journal if nobody writes it any more."""
-        size = self._journal.size()
-        if self._note["offset"] < size:
+    def go_on(self) -> None:
+        """Send what there is now and the store lacks; remove the journal if nobody writes it any more.
+
+        Raises:
+            AwayError: the store does not answer; what it took is noted.
+            CapflowError: another process is sending this, or has to send another one first.
+            OSError: the note cannot be written.
+        """
+        with self._journal.sending():
+            try:
+                self._advance()
+            except GoneError:
+                # Somebody deleted the run: it is begun again, with all that is here.
+                self._journal.forget()
+                self._known = None
+                self._advance()
+
+    def _advance(self) -> None:
+        self._note = {"run": None, "offset": 0, "found": False}
+        with suppress(CapflowError):  # there is none, or it is damaged: all is sent again
+            self._note |= read_json(self._journal.note)
+        if self._note["offset"] < self._journal.size():
             self._journal.sync()  # what the store has is never newer than what is on the disk
-            self._settle_run(others)
+            self._settle_run()
             for lines in _parts(self._journal.lines(self._note["offset"])):
                 self._send(lines)
                 self._write_note(offset=lines[-1].end)
         self._journal.remove_if(self._note["offset"])
 
-    def _settle_run(self, others: list[Journal]) -> None:
+    def _settle_run(self) -> None:
         """Which run it is; one that was found has numbers of its own, which are not sent again."""
         first = self._journal.first()
         if first is None:
             return
         if self._note["run"] is None:
             if first["kind"] == "scores":
-                run, found = scoring.run_of(self._journal, first, self._store, others), False
+                run, found = scoring.run_of(self._journal, first, self._store), False
             else:
                 run, found = _own(self._store, first)
             self._write_note(run=run, found=found)
-        if self._note["found"]:
-            rows = self._store.rows(TRAINING_TAG, first["training"])
+        if self._known is None:
+            rows = self._store.rows(TRAINING_TAG, first["training"]) if self._note["found"] else []
             self._known = {number for row in rows for number in self._store.recorded(row)}
 
     def _write_note(self, **changes: Any) -> None:
@@ -113,7 +102,8 @@ class _Delivery:
         try:
             if entries[0]["kind"] == "numbers":
                 numbers = (number for entry in entries for number in _numbers(entry))
-                new = [number for number in numbers if (number.name, number.step) not in self._known]
+                known = self._known or set()
+                new = [number for number in numbers if (number.name, number.step) not in known]
                 self._store.numbers(self._note["run"], new)
             else:
                 self._send_one(entries[0])
