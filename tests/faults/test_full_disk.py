@@ -107,6 +107,7 @@ def test_row_33_a_map_of_pixels_that_does_not_fit_is_refused_before_the_first_pi
     assert "data/tensors/train.npy: No space left on device" in last
 
 
+@pytest.mark.slow
 def test_row_44_training_needs_no_shared_memory(tmp_path: Path) -> None:
     folder = tmp_path / "checkout"
     lay_out(folder, empty_record(tmp_path))
