@@ -31,7 +31,7 @@ class Postman:
 
     def __init__(self, journal: Journal, patience: float = PATIENCE) -> None:
         """Look after a journal; whoever has this waits for ``patience`` seconds at most in all."""
-        self._journal = journal
+        self._journal, self._new = journal, not journal.size()
         own = not tracking.is_service()
         self._left = _OWN_PATIENCE if own else patience
         self._first_wait = _OWN_PATIENCE if own else _BEGINNING
@@ -49,11 +49,13 @@ class Postman:
         """Begin to send, and wait a little for the first answer.
 
         Raises:
-            UnusableError: there cannot be such a store.
+            UnusableError: there cannot be such a store; a journal that was begun for it is removed.
         """
         self._thread.start()
         self._wait(self._asked, self._first_wait)
         if isinstance(self._trouble, UnusableError):
+            if self._new:
+                self._journal.remove()
             raise self._trouble
 
     def __exit__(

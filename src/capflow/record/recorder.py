@@ -35,7 +35,7 @@ class RunRecorder:
         """Go on in a journal; the numbers that it has are not written again, by name and step."""
         self._journal = journal
         self._waiting: list[Entry] = []
-        self._written = time.monotonic()
+        self._written, self._failed = time.monotonic(), False
         numbers = (line.entry for line in journal.lines() if line.entry["kind"] == "numbers")
         self._told = {(name, one["step"]) for one in numbers for name in one["values"]}
 
@@ -87,12 +87,14 @@ class RunRecorder:
         try:
             self._write()
         except OSError as error:
-            logger.warning("%s: %s; the record waits in memory.", error.filename, error.strerror)
+            if not self._failed:
+                logger.warning("%s: %s; the record waits in memory.", error.filename, error.strerror)
+            self._failed = True
         self._written = time.monotonic()
 
     def _write(self) -> None:
         self._journal.append(self._waiting)
-        self._waiting = []
+        self._waiting, self._failed = [], False
 
 
 @contextmanager
@@ -125,21 +127,13 @@ def training_run(params: Params, name: str) -> Iterator[RunRecorder]:
 
 def _begin(journal: Journal, params: Params, name: str, postman: Postman) -> RunRecorder:
     """What is known at the beginning, on its way."""
-    new = not journal.size()
-    if not new and journal.address() != tracking.address():
+    if journal.size() and journal.address() != tracking.address():
         journal.forget()  # another store has nothing of it
     recorder = RunRecorder(journal)
-    recorder.tell(
-        entry("begin", training=name, store=tracking.address(), name=_run_name(), tags=_origin()),
-    )
+    recorder.tell(entry("begin", training=name, store=tracking.address(), name=_run_name(), tags=_origin()))
     recorder.params(_flatten(params, search=False) | _data_digests())
     recorder.flush()
-    try:
-        postman.begin()
-    except tracking.UnusableError:
-        if new:
-            journal.remove()
-        raise
+    postman.begin()
     return recorder
 
 
@@ -156,7 +150,7 @@ def record_scores(
         artifacts: files and folders to be stored, by name.
     """
     journal = Journal(project.record() / uuid.uuid4().hex)
-    with Postman(journal, _PATIENCE) as postman:
+    with Postman(journal, _PATIENCE) as postman, journal.writing():
         recorder = RunRecorder(journal)
         recorder.tell(_scores(model_digest, params, totals, split))
         for name, path in artifacts.items():
