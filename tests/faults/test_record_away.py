@@ -156,7 +156,7 @@ def test_row_45_training_and_server_are_killed_both_and_the_later_training_sends
     folder: Path, whole: Path, stable: Kennel, server: MlflowServer
 ) -> None:
     server.start()
-    process = stable.start(folder, pause=0.2, store=server.address)
+    process = stable.start(folder, pause=2, store=server.address)
     wait_until(lambda: any(recorded(folder)) and recorded(folder)[0][1] and checkpoints(folder))
     server.kill()
     time.sleep(0.5)
