@@ -56,7 +56,7 @@ def postgres() -> Iterator[str]:
             )
         try:
             _await_database(port, folder / "server.txt")
-            yield f"postgresql://capflow@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg2://capflow@127.0.0.1:{port}/postgres"
         finally:
             server.terminate()
             try:

@@ -41,7 +41,7 @@ def test_row_45_an_mlflow_server_on_postgresql_is_killed_in_mid_training_and_not
     for each in (folder, whole):
         lay_out(each, record)
     assert stable.exit_code(stable.start(whole, interval=1e9)) == 0
-    told = psycopg2.connect(database)
+    told = psycopg2.connect(database.replace("+psycopg2", ""))
     told.autocommit = True
     server = MlflowServer(tmp_path, database)
     try:
