@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection
 
-from capflow import project, tracking
+from capflow import project
 from capflow.data import tensors
 from capflow.data.annotations import Annotations
 from capflow.data.captions import EncodedCaptions
@@ -15,6 +15,7 @@ from capflow.evaluation.scores import score
 from capflow.evaluation.variety import Variety, doubt, variety
 from capflow.files import folder_digest, write_json, write_text
 from capflow.params import Params, Split, load_params
+from capflow.record.recorder import record_scores
 from capflow.text.vocabulary import Vocabulary
 from stages import run
 
@@ -61,11 +62,9 @@ def count(captions: Collection[str], split: Split) -> Variety:
 
 def record(params: Params, split: Split, totals: dict[str, float]) -> None:
     """Put the scores on the row of the run that trained the model."""
-    recorder = tracking.scored_run(folder_digest(project.MODEL), params)
-    recorder.scores(totals, split)
-    recorder.file(project.METRICS / "scores.json")
-    recorder.file(project.METRICS / "captions.json")
-    recorder.folder(project.METRICS / "report", "report")
+    files = ("scores.json", "captions.json", "report")
+    artifacts = {name: project.METRICS / name for name in files}
+    record_scores(folder_digest(project.MODEL), params, totals, split, artifacts)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from capflow import interruption, project, tracking
+from capflow import interruption, project
 from capflow.data import tensors
 from capflow.files import folder_digest, write_json
 from capflow.identity import training_digest
@@ -14,6 +14,8 @@ from capflow.models.devices import best_device, seed_everything
 from capflow.models.weights import load_encoder
 from capflow.params import Params, load_params
 from capflow.processes import Processes, together
+from capflow.record.recorder import training_run
+from capflow.record.scoring import MODEL_TAG
 from capflow.text.vocabulary import Vocabulary
 from capflow.training.artifacts import open_batches, open_pictures
 from capflow.training.checkpoint import kept
@@ -46,7 +48,7 @@ def lead(params: Params, model: Captioner, vocabulary: Vocabulary, processes: Pr
     device = next(model.parameters()).device
     with (
         kept(project.checkpoints(), training_digest(params, device)) as checkpoints,
-        tracking.training_run(params, checkpoints.name) as recorder,
+        training_run(params, checkpoints.name) as recorder,
         interruption.heeded(processes.largest) as stops,
     ):
         recorder.tag("device", torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
@@ -60,8 +62,8 @@ def lead(params: Params, model: Captioner, vocabulary: Vocabulary, processes: Pr
         seconds = time.monotonic() - trainer.began
         recorder.log({"best_val_CIDEr": history.best_cider, "train_seconds": seconds}, trainer.step)
         digest = folder_digest(project.MODEL)
-        tracking.adopt_scores(recorder, digest, params)
-        recorder.tag(tracking.MODEL_TAG, digest)
+        recorder.adopt_scores(digest, params)
+        recorder.tag(MODEL_TAG, digest)
         recorder.folder(project.MODEL, "model")
 
 

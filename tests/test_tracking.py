@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from capflow import tracking
+from capflow import project
 from capflow.errors import CapflowError
 from capflow.params import Params, load_params
+from capflow.record.recorder import record_scores, training_run
+from capflow.record.scoring import MODEL_TAG
 from tests.checkout import ROOT
 
 
@@ -30,15 +32,15 @@ def query(statement: str) -> list[tuple[object, ...]]:
 
 
 def train(params: Params, model: str) -> None:
-    with tracking.training_run(params, model) as recorder:
+    with training_run(params, model) as recorder:
         for step in range(1, 1201):
             recorder.log({"train_loss": 1 / step, "lr": 0.1}, step)
-        recorder.tag(tracking.MODEL_TAG, model)
+        recorder.tag(MODEL_TAG, model)
 
 
 def test_scores_join_the_row_of_their_model(params: Params) -> None:
     train(params, "model-a")
-    tracking.scored_run("model-a", params).scores({"CIDEr": 0.9}, "test")
+    record_scores("model-a", params, {"CIDEr": 0.9}, "test", {})
     assert query("select name, status from runs") == [("bold-try", "FINISHED")]
     assert query("select count(*) from metrics where key = 'lr'") == [(1200,)]
     assert query("select value from latest_metrics where key = 'CIDEr'") == [(0.9,)]
@@ -51,17 +53,17 @@ def test_scores_join_the_row_of_their_model(params: Params) -> None:
 
 def test_another_search_gets_a_row_of_its_own(params: Params) -> None:
     train(params, "model-a")
-    tracking.scored_run("model-a", params)
+    record_scores("model-a", params, {}, "test", {})
     wider = params.model_copy(update={"generate": params.generate.model_copy(update={"beam": 7})})
     for _ in range(2):
-        tracking.scored_run("model-a", wider).scores({"CIDEr": 0.95}, "test")
+        record_scores("model-a", wider, {"CIDEr": 0.95}, "test", {})
     assert sorted(query("select value from params where key = 'generate.beam'")) == [("3",), ("7",)]
     assert query("select count(*) from latest_metrics where key = 'train_loss'") == [(2,)]
 
 
 def test_a_failed_training_is_marked_and_keeps_its_record(params: Params) -> None:
     def fail() -> None:
-        with tracking.training_run(params, "one") as recorder:
+        with training_run(params, "one") as recorder:
             recorder.log({"train_loss": 3.0}, 1)
             raise OSError("disk full")
 
@@ -73,7 +75,7 @@ def test_a_failed_training_is_marked_and_keeps_its_record(params: Params) -> Non
 
 def test_a_training_that_goes_on_has_its_run_and_writes_nothing_twice(params: Params) -> None:
     def interrupted(steps: range) -> None:
-        with tracking.training_run(params, "one") as recorder:
+        with training_run(params, "one") as recorder:
             assert query("select status from runs") == [("RUNNING",)]
             for step in steps:
                 recorder.log({"train_loss": 1 / step}, step)
@@ -91,10 +93,10 @@ def test_a_training_that_goes_on_has_its_run_and_writes_nothing_twice(params: Pa
 def test_many_may_create_the_store_at_once(params: Params, tmp_path: Path) -> None:
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\n"
-        "from capflow import tracking\n"
+        "from capflow.record.recorder import training_run\n"
         "from capflow.params import load_params\n"
         f"params = load_params(__import__('pathlib').Path({str(ROOT / 'params.yaml')!r}))\n"
-        "with tracking.training_run(params, sys.argv[1]): pass\n"
+        "with training_run(params, sys.argv[1]): pass\n"
     )
     running = [subprocess.Popen([sys.executable, "-c", script, name], cwd=tmp_path) for name in "ab"]
     assert [process.wait(timeout=120) for process in running] == [0, 0]
@@ -104,25 +106,25 @@ def test_many_may_create_the_store_at_once(params: Params, tmp_path: Path) -> No
 
 def test_training_to_the_same_model_again_takes_its_scores_over(params: Params) -> None:
     train(params, "model-a")
-    tracking.scored_run("model-a", params).scores({"CIDEr": 0.9, "truth": 0.5}, "test")
-    with tracking.training_run(params, "one") as recorder:
-        tracking.adopt_scores(recorder, "model-b", params)
-        assert query("select count(*) from latest_metrics where key = 'CIDEr'") == [(1,)]
-        tracking.adopt_scores(recorder, "model-a", params)
+    record_scores("model-a", params, {"CIDEr": 0.9, "truth": 0.5}, "test", {})
+    for model, rows in (("model-b", 1), ("model-a", 2)):
+        with training_run(params, f"another of {model}") as recorder:
+            recorder.adopt_scores(model, params)
+        assert query("select count(*) from latest_metrics where key = 'CIDEr'") == [(rows,)]
     assert query("select value from latest_metrics where key = 'CIDEr'") == [(0.9,), (0.9,)]
     assert query("select value from tags where key = 'capflow.scored_split'") == [("test",), ("test",)]
 
 
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "nonsense://x", "sqlite:///damaged.db"])
+@pytest.mark.parametrize("uri", ["nonsense://x", "sqlite:///damaged.db"])
 def test_a_store_that_cannot_be_used_is_one_sentence(
     params: Params, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("damaged.db").write_bytes(b"no database" * 100)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(CapflowError, match=re.escape(uri)) as caught, tracking.training_run(params, "one"):
+    with pytest.raises(CapflowError, match=re.escape(uri)) as caught, training_run(params, "one"):
         pass
     assert "\n" not in str(caught.value)
+    assert list(project.record().iterdir()) == []
 
 
 @pytest.mark.parametrize("uri", ["", "sqlite:///elsewhere/store.db"])
@@ -135,6 +137,6 @@ def test_model_files_stay_at_the_root_whatever_the_working_directory(
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.chdir(copy)
-    with tracking.training_run(params, "one") as recorder:
+    with training_run(params, "one") as recorder:
         recorder.file(ROOT / "params.yaml")
     assert [path.name for path in (tmp_path / "mlartifacts").rglob("*.yaml")] == ["params.yaml"]

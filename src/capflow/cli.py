@@ -1,4 +1,4 @@
-"""The command line: ``capflow caption``, ``show``, ``score``, ``verify`` and ``data status``.
+"""The command line: ``capflow caption``, ``show``, ``score``, ``verify``, ``record`` and ``data status``.
 
 PyTorch and the scorers take seconds to import, so each command imports what it needs when it runs.
 """
@@ -240,6 +240,30 @@ def _rotten_sentence(rotten: "list[Rotten]") -> str:
 def _nearby(path: Path) -> str:
     """A path as one would type it here."""
     return os.path.relpath(path)
+
+
+@app.command()
+def record() -> None:
+    """Send MLflow what it did not take while work was done.
+
+    The exit code is 1 if anything is left that was to go where MLFLOW_TRACKING_URI points.
+    """
+    from capflow.record.journal import journals, waiting
+    from capflow.record.sending import send_all
+    from capflow.tracking import Store, address
+
+    places = {journal.address() for journal in journals(project.record())} - {address()}
+    for place in sorted(places):
+        typer.echo(
+            f"not sent: what waits for {place or 'the store at the root'}; choose that with "
+            "MLFLOW_TRACKING_URI",
+            err=True,
+        )
+    here = waiting(project.record())
+    left = send_all(project.record(), Store()) if here else []
+    typer.echo(f"{len(here) - len(left)} of {len(here)} records are sent")
+    if left:
+        raise typer.Exit(1)
 
 
 @data_app.command()

@@ -55,3 +55,8 @@ def downloads() -> Path:
 def checkpoints() -> Path:
     """The folder of the store for trainings that are not at their end."""
     return store() / "checkpoints"
+
+
+def record() -> Path:
+    """The folder of the store for what MLflow does not have yet."""
+    return store() / "record"

@@ -1,201 +1,271 @@
-"""The record of what ran, in MLflow: one run, one row, for each trained model.
+"""MLflow's store: the only module, beside ``serving``, that imports it, and it does so where it is needed.
 
-MLflow takes seconds to import, so this module imports it where it is needed; no other module but
-``serving`` does. The client interface is used throughout: there is no global active run that a
-second thread, or a crash, could leave behind.
+MLflow takes seconds to import. The client interface is used throughout: there is no global active run that
+a second thread, or a crash, could leave behind. Whatever is written may be written again, as after an answer
+that was lost: the store then has it once.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import time
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
-import yaml
 from filelock import FileLock
 
 from capflow import project
 from capflow.errors import CapflowError
-from capflow.params import Params
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 EXPERIMENT = "capflow"
-MODEL_TAG = "capflow.model"
-SPLIT_TAG = "capflow.scored_split"
-_SCORES_TAG = "capflow.scores"
-_TRAINING_TAG = "capflow.training"
-_BUFFER = 500
-_SEARCH_SECTIONS = ("generate.", "evaluate.")
+BATCH = 500
+"""So many numbers go in one request, some fifty times as fast as singly."""
+
+_SQLITE = b"SQLite format 3"
+_GONE = {"RESOURCE_DOES_NOT_EXIST"}
+_REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
+# By default a dead server holds everything up for four minutes, a silent one for two at a time, and the end
+# of a run is announced on stdout.
+_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    _TIMEOUT: "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 
-class RunRecorder:
-    """Writes numbers and files to one run; numbers go in batches, some fifty times as fast as singly."""
+class StoreError(CapflowError):
+    """What a store says against something."""
 
-    def __init__(self, client: MlflowClient, run_id: str, recorded: Collection[tuple[str, int]] = ()) -> None:
-        """Write to the run ``run_id``, but not what it has on record already, by name and step."""
-        self._client, self._run_id, self._recorded = client, run_id, recorded
-        self._buffer: list[Any] = []
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Record values at a step."""
+class AwayError(StoreError):
+    """The store does not answer, or cannot do now what it is asked for; later it may."""
+
+
+class UnusableError(StoreError):
+    """There cannot be such a store, or it is damaged: waiting does not help."""
+
+
+class RefusedError(StoreError):
+    """The store will never take this."""
+
+
+class GoneError(StoreError):
+    """The run was deleted."""
+
+
+class Number(NamedTuple):
+    """A value at a step."""
+
+    name: str
+    value: float
+    step: int
+    at: int
+
+
+class Row(NamedTuple):
+    """A run, as the table of runs shows it."""
+
+    run: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def tracking_uri() -> str:
+    """``MLFLOW_TRACKING_URI``, else the SQLite store at the repository root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.root() / 'mlflow.db'}"
+
+
+def address() -> str:
+    """The store as one may write it down, without a password; empty for the one at the root."""
+    return _shown(os.environ.get("MLFLOW_TRACKING_URI", ""))
+
+
+def load() -> None:
+    """Import MLflow now: that takes seconds, which are not spent in a thread that others wait for."""
+    import mlflow  # noqa: F401
+
+
+def is_service() -> bool:
+    """Whether the store is another machine's or process's, and may keep us waiting."""
+    return not tracking_uri().startswith("sqlite:")
+
+
+class Store:
+    """The runs of the experiment ``capflow``."""
+
+    def __init__(self) -> None:
+        """Reach the store, and make the experiment if need be, one process at a time.
+
+        Two processes that create one SQLite store at the same moment would break it, hence the lock.
+
+        Raises:
+            AwayError: it does not answer, is locked, read-only or full.
+            UnusableError: there is no such store, or it is damaged.
+        """
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
+        self._uri = tracking_uri()
+        _refuse_damaged(self._uri)
+        try:
+            with _translated(self._uri), FileLock(project.store() / "mlflow.lock"):
+                self._client = _client(self._uri)
+                self._experiment = _experiment(self._client, self._uri)
+        except (RefusedError, GoneError) as error:
+            raise UnusableError(
+                f"MLflow: what answers at {_shown(self._uri)} is no store of MLflow's ({error}); "
+                "correct MLFLOW_TRACKING_URI."
+            ) from None
+
+    def rows(self, tag: str, value: str) -> list[Row]:
+        """The runs with a tag, the latest first."""
+        with _translated(self._uri):
+            runs = self._client.search_runs([self._experiment], f"tags.`{tag}` = '{value}'")
+        return [Row(run.info.run_id, run.data.params, run.data.metrics, run.data.tags) for run in runs]
+
+    def create(self, name: str, tags: Mapping[str, str], at: int) -> str:
+        """A new run that began at some time."""
+        with _translated(self._uri):
+            run = self._client.create_run(self._experiment, at, dict(tags), name)
+        return str(run.info.run_id)
+
+    def delete(self, run: str) -> None:
+        """Delete a run."""
+        with self._of(run):
+            self._client.delete_run(run)
+
+    def recorded(self, row: Row) -> set[tuple[str, int]]:
+        """The numbers that a run has, by name and step."""
+        with self._of(row.run):
+            histories = [self._client.get_metric_history(row.run, name) for name in row.metrics]
+        return {(one.key, one.step) for history in histories for one in history}
+
+    def begin(self, run: str, name: str) -> None:
+        """Say that a run is at work, and what it is called."""
+        with self._of(run):
+            self._client.update_run(run, status="RUNNING", name=name)
+
+    def end(self, run: str, status: str, at: int) -> None:
+        """Say how a run ended."""
+        with self._of(run):
+            self._client.set_terminated(run, status, at)
+
+    def numbers(self, run: str, numbers: Sequence[Number]) -> None:
+        """Record numbers."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        new = ((name, value) for name, value in values.items() if (name, step) not in self._recorded)
-        self._buffer += [Metric(name, float(value), now, step) for name, value in new]
-        if len(self._buffer) >= _BUFFER:
-            self.flush()
+        for start in range(0, len(numbers), BATCH):
+            part = [Metric(name, value, at, step) for name, value, step, at in numbers[start : start + BATCH]]
+            with self._of(run):
+                self._client.log_batch(run, metrics=part)
 
-    def flush(self) -> None:
-        """Send what is waiting."""
-        for start in range(0, len(self._buffer), _BUFFER):
-            self._client.log_batch(self._run_id, metrics=self._buffer[start : start + _BUFFER])
-        self._buffer = []
+    def texts(self, run: str, *, params: Mapping[str, str] = {}, tags: Mapping[str, str] = {}) -> None:
+        """Record parameters, each of which can be written once, and tags."""
+        from mlflow.entities import Param, RunTag
 
-    def params(self, values: Mapping[str, Any]) -> None:
-        """Record parameters; each can be written once."""
-        from mlflow.entities import Param
+        with self._of(run):
+            self._client.log_batch(
+                run,
+                params=[Param(name, value) for name, value in params.items()],
+                tags=[RunTag(name, value) for name, value in tags.items()],
+            )
 
-        self._client.log_batch(self._run_id, params=[Param(key, str(value)) for key, value in values.items()])
+    def file(self, run: str, path: Path, folder: str | None) -> None:
+        """Store a file among the artifacts of a run; it may take a second for each MiB."""
+        usual = os.environ[_TIMEOUT]
+        os.environ[_TIMEOUT] = str(int(usual) + path.stat().st_size // 2**20)
+        try:
+            with self._of(run):
+                self._client.log_artifact(run, str(path), folder)
+        finally:
+            os.environ[_TIMEOUT] = usual
 
-    def tag(self, name: str, value: str) -> None:
-        """Set a tag."""
-        self._client.set_tag(self._run_id, name, value)
-
-    def folder(self, folder: Path, name: str) -> None:
-        """Store the files of a folder below ``name``."""
-        self._client.log_artifacts(self._run_id, str(folder), name)
-
-    def file(self, path: Path) -> None:
-        """Store one file."""
-        self._client.log_artifact(self._run_id, str(path))
-
-    def scores(self, totals: Mapping[str, float], split: str) -> None:
-        """Record the scores of a split's captions, for the table and for a run of the same model."""
-        self.log(totals, step=0)
-        self.flush()
-        self.tag(SPLIT_TAG, split)
-        self.tag(_SCORES_TAG, json.dumps(dict(totals)))
+    @contextmanager
+    def _of(self, run: str) -> Iterator[None]:
+        """Work on a run; where that is refused because the run was deleted, say so."""
+        try:
+            with _translated(self._uri):
+                yield
+        except RefusedError:
+            with _translated(self._uri):
+                if self._client.get_run(run).info.lifecycle_stage == "deleted":
+                    raise GoneError(run) from None
+            raise
 
 
 @contextmanager
-def training_run(params: Params, name: str) -> Iterator[RunRecorder]:
-    """The run of a training, FINISHED when the block ends well, KILLED on Ctrl-C and SIGTERM, else FAILED.
+def _translated(uri: str) -> Iterator[None]:
+    """Say in our own words what MLflow, the network or a database refuses."""
+    from mlflow.exceptions import MlflowException
 
-    Args:
-        params: to be recorded.
-        name: of the training. One that goes on after a death has the run that it had before, to which
-            nothing is written twice.
-    """
-    client, experiment = _connect()
-    run, recorder = _run_of(client, experiment, name)
-    status = "FAILED"
     try:
-        recorder.params(_flatten(params, search=False) | _data_digests())
-        yield recorder
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
+        yield
+    except CapflowError:
         raise
-    finally:
-        recorder.flush()
-        client.set_terminated(run.info.run_id, status)
+    except MlflowException as error:
+        if error.error_code in _GONE:
+            raise GoneError(str(error)) from None
+        if error.error_code in _REFUSED:
+            raise RefusedError(_reason(error)) from None
+        raise _away(uri, error) from None
+    except Exception as error:  # noqa: BLE001 -- drivers of databases and artifacts have errors of their own
+        raise _away(uri, error) from None
 
 
-def _run_of(client: MlflowClient, experiment: str, training: str) -> tuple[Run, RunRecorder]:
-    """The run of a training, or a new one, and what writes to it."""
-    found = client.search_runs([experiment], f"tags.`{_TRAINING_TAG}` = '{training}'")
-    if not found:
-        run = client.create_run(experiment, run_name=_run_name(), tags=_origin() | {_TRAINING_TAG: training})
-        return run, RunRecorder(client, run.info.run_id)
-    run, run_id = found[0], found[0].info.run_id
-    client.update_run(run_id, status="RUNNING", name=_run_name())
-    for tag, value in _origin().items():
-        client.set_tag(run_id, tag, value)
-    histories = (client.get_metric_history(run_id, name) for name in run.data.metrics)
-    return run, RunRecorder(client, run_id, {(one.key, one.step) for each in histories for one in each})
+def _away(uri: str, error: Exception) -> AwayError:
+    return AwayError(
+        f"MLflow: the store {_shown(uri)} cannot be used ({_reason(error)}); start the server, or correct "
+        "MLFLOW_TRACKING_URI."
+    )
 
 
-def scored_run(model_digest: str, params: Params) -> RunRecorder:
-    """The run that the scores of a model belong to.
-
-    That is the run that trained it, or, where the same model was already scored with another search,
-    a new run that takes over the training run's parameters and last numbers: each row of the table
-    has one set of parameters and one set of scores.
-    """
-    client, experiment = _connect()
-    runs = client.search_runs([experiment], f"tags.`{MODEL_TAG}` = '{model_digest}'")
-    search = {key: str(value) for key, value in _flatten(params, search=True).items()}
-    for run in runs:
-        if all(run.data.params.get(key, value) == value for key, value in search.items()):
-            recorder = RunRecorder(client, run.info.run_id)
-            recorder.params(search)
-            return recorder
-    recorder = _successor(client, experiment, params, runs)
-    recorder.tag(MODEL_TAG, model_digest)
-    return recorder
+def _reason(error: Exception) -> str:
+    """Why, in a few words: of an error of the network its core, else the first line."""
+    text = str(error)
+    core = re.search(r"\[Errno -?\d+\] [^'\")]+|[Rr]ead timed out|database is locked|[Nn]o space left", text)
+    return core[0] if core else text.strip().partition("\n")[0][:300]
 
 
-def adopt_scores(recorder: RunRecorder, model_digest: str, params: Params) -> None:
-    """Give a run of training the scores of an earlier one that led to the very same model.
-
-    DVC sees that the model is the one that it knows, and does not caption and score it again.
-    """
-    client, experiment = _connect()
-    search = {key: str(value) for key, value in _flatten(params, search=True).items()}
-    for run in client.search_runs([experiment], f"tags.`{MODEL_TAG}` = '{model_digest}'"):
-        if _SCORES_TAG in run.data.tags and search.items() <= run.data.params.items():
-            recorder.params(search)
-            recorder.scores(json.loads(run.data.tags[_SCORES_TAG]), run.data.tags[SPLIT_TAG])
-            return
+def _shown(uri: str) -> str:
+    """An address without its user and password; these are told to nobody."""
+    place = urlsplit(uri).netloc
+    return uri.replace(place, place.rpartition("@")[2], 1)
 
 
-def _successor(client: MlflowClient, experiment: str, params: Params, runs: list[Run]) -> RunRecorder:
-    run = client.create_run(experiment, run_name=_run_name(), tags=_origin())
-    recorder = RunRecorder(client, run.info.run_id)
-    recorder.params(_flatten(params, search=False) | _flatten(params, search=True) | _data_digests())
-    if runs:
-        recorder.tag("capflow.trained_in", runs[0].info.run_id)
-        recorder.log(runs[0].data.metrics, step=int(runs[0].data.metrics.get("step", 0)))
-        recorder.flush()
-    client.set_terminated(run.info.run_id, "FINISHED")
-    return recorder
-
-
-def _connect() -> tuple[MlflowClient, str]:
-    """A client and the experiment's id, made if need be, by one process at a time.
-
-    Two processes that create one SQLite store at the same moment would break it, hence the lock.
-
-    Raises:
-        CapflowError: there is no such store, it does not answer, or it is damaged.
-    """
-    # By default a dead server holds everything up for four minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+def _client(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
 
-    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of each table that it creates
-    uri = tracking_uri()
+    # It tells of each table that it creates, and of each failure that is told here.
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
     try:
-        with FileLock(project.store() / "mlflow.lock"):
-            client = MlflowClient(uri)
-            return client, _experiment(client, uri)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise CapflowError(
-            f"MLflow: the store {uri} cannot be used ({reason}); correct MLFLOW_TRACKING_URI, start the "
-            "server, or move a damaged file away."
+        return MlflowClient(uri)
+    except (MlflowException, ImportError) as error:
+        if getattr(error, "error_code", "") == "TEMPORARILY_UNAVAILABLE":
+            raise
+        raise UnusableError(
+            f"MLflow: there is no such store as {_shown(uri)} ({_reason(error)}); "
+            "correct MLFLOW_TRACKING_URI."
         ) from None
+
+
+def _refuse_damaged(uri: str) -> None:
+    """Refuse a file that SQLite did not write: it would say so in each of its own errors, for a minute."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or not path.is_file():
+        return
+    with path.open("rb") as stream:
+        begins = stream.read(len(_SQLITE))
+    if begins not in (b"", _SQLITE):
+        raise UnusableError(f"MLflow: the store {uri} is damaged: no SQLite wrote it; move the file away.")
 
 
 def _experiment(client: MlflowClient, uri: str) -> str:
@@ -213,47 +283,3 @@ def _experiment(client: MlflowClient, uri: str) -> str:
         if found := client.get_experiment_by_name(EXPERIMENT):
             return str(found.experiment_id)
         raise
-
-
-def tracking_uri() -> str:
-    """``MLFLOW_TRACKING_URI``, else the SQLite store at the repository root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.root() / 'mlflow.db'}"
-
-
-def _run_name() -> str | None:
-    return os.environ.get("DVC_EXP_NAME")
-
-
-def _origin() -> dict[str, str]:
-    """Which DVC experiment this is, as DVC tells its stages."""
-    names = {"DVC_EXP_NAME": "dvc.experiment", "DVC_EXP_BASELINE_REV": "dvc.baseline"}
-    return {tag: os.environ[name] for name, tag in names.items() if os.environ.get(name)}
-
-
-def _flatten(params: Params, *, search: bool) -> dict[str, Any]:
-    """Parameters by dotted name: those of search and scores, or all others."""
-    flat = dict(_leaves(params.model_dump()))
-    return {key: value for key, value in flat.items() if key.startswith(_SEARCH_SECTIONS) is search}
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _data_digests() -> dict[str, str]:
-    """The digests of the artifacts that training read, as DVC recorded them when they were made.
-
-    In ``dvc.lock`` the outputs of the earlier stages are fresh while a stage runs; its own inputs
-    are still those of the last time.
-    """
-    try:
-        lock = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    outs = [out for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])]
-    read_by_training = {str(path) for path in (project.VOCAB, project.TENSORS, project.FEATURES)}
-    return {f"digest.{Path(out['path']).name}": out["md5"] for out in outs if out["path"] in read_by_training}

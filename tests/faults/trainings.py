@@ -47,7 +47,7 @@ def empty_record(folder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(folder))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracking._connect()
+        tracking.Store()
     return folder / "mlflow.db"
 
 
@@ -101,17 +101,21 @@ def results(folder: Path) -> dict[str, str]:
 def recorded(folder: Path) -> list[tuple[str, Counter[tuple[Any, ...]]]]:
     """Of each run in the record: its status, and every number; of times only that there is one."""
     store = sqlite3.connect(folder / "mlflow.db")
-    runs = store.execute("select run_uuid, status from runs").fetchall()
-    rows = {
-        run: store.execute("select key, step, value from metrics where run_uuid = ?", (run,)).fetchall()
-        for run, _ in runs
-    }
+    found = recorded_in(store.cursor())
     store.close()
+    return found
+
+
+def recorded_in(cursor: Any) -> list[tuple[str, Counter[tuple[Any, ...]]]]:
+    """As :func:`recorded`, in any database."""
+    cursor.execute("select run_uuid, status from runs")
+    runs = dict(cursor.fetchall())
+    cursor.execute("select run_uuid, key, step, value from metrics")
     times = {"captions_per_second", "train_seconds"}
-    return [
-        (status, Counter((key, step, None if key in times else value) for key, step, value in rows[run]))
-        for run, status in runs
-    ]
+    numbers: dict[str, Counter[tuple[Any, ...]]] = {row: Counter() for row in runs}
+    for row, key, step, value in cursor.fetchall():
+        numbers[row][key, step, None if key in times else value] += 1
+    return [(status, numbers[row]) for row, status in runs.items()]
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -133,16 +137,17 @@ class Kennel:
         )
         self._alive: set[int] = set()
 
-    def start(self, folder: Path, interval: float = 0.0, pause: float = 0.0) -> int:
+    def start(self, folder: Path, interval: float = 0.0, pause: float = 0.0, store: str = "") -> int:
         """Train in a checkout; the id of the process that does it.
 
         Args:
             folder: the checkout.
             interval: seconds between checkpoints; 0: one after each step.
             pause: seconds that each step waits at first.
+            store: MLflow's; none: the file in the checkout.
         """
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{json.dumps([str(folder), interval, pause])}\n".encode())
+        self._process.stdin.write(f"{json.dumps([str(folder), interval, pause, store])}\n".encode())
         self._alive.add(process := self._number())
         return process
 
@@ -173,8 +178,9 @@ def wait_until(happened: Any, seconds: float = 120) -> None:
         time.sleep(0.005)
 
 
-def _train(folder: str, interval: float, pause: float) -> NoReturn:
+def _train(folder: str, interval: float, pause: float, store: str) -> NoReturn:
     os.chdir(folder)
+    os.environ["MLFLOW_TRACKING_URI"] = store
     os.dup2(os.open("stderr.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     sys.argv = ["train"]
     keeping.INTERVAL, keeping._SHARE = interval, 1.0 if interval else 1e9

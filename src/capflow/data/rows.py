@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from capflow.files import replacing
+from capflow.files import replacing, reserve
 from capflow.processes import ALONE, Processes
 
 
@@ -78,4 +78,5 @@ def _create(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> int:
         np.lib.format.write_array_header_1_0(stream, header)
         start = stream.tell()
         stream.truncate(start + np.dtype(dtype).itemsize * int(np.prod(shape)))
+    reserve(path)
     return start
