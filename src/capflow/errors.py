@@ -13,7 +13,8 @@ def sentence(error: CapflowError | OSError) -> str:
     """What to tell the user: our own words, or which file the system refused, and why."""
     if isinstance(error, CapflowError):
         return str(error)
-    reason = error.strerror or error
+    # NumPy's own has no number: "500 requested and 100 written".
+    reason = error.strerror or " ".join(map(str, error.args))
     if error.filename is None:
         return f"{reason}; the system refused, correct that and run again."
     return f"{error.filename}: {reason}; check the path, its permissions and the space on the disk."
