@@ -4,6 +4,8 @@ import logging
 from collections.abc import Mapping
 from itertools import chain
 
+import torch
+
 from capflow import project
 from capflow.data import annotations, precompute
 from capflow.data.archives import pictures_in
@@ -19,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Run the stage."""
+    torch.set_num_threads(1)  # pictures are resized side by side, each by one thread
     with together() as processes:
         params = load_params()
         written = {split: _write(split, params.tensors, processes) for split in SPLITS}

@@ -85,13 +85,18 @@ class EncodedCaptions:
         """int64 [N], the length of each caption with its start and end."""
         return np.diff(self.offsets)
 
+    def _lengths(self, chosen: Ids) -> Ids:
+        """As :attr:`lengths`, of some captions; the work does not grow with all of them."""
+        lengths: Ids = self.offsets[chosen + 1] - self.offsets[chosen]
+        return lengths
+
     def padded(self, chosen: Ids) -> Ids:
         """Captions as a matrix, int64 [B, longest of them], filled up with padding.
 
         Args:
             chosen: int64 [B], which captions.
         """
-        starts, lengths = self.offsets[chosen], self.lengths[chosen]
+        starts, lengths = self.offsets[chosen], self._lengths(chosen)
         column = np.arange(lengths.max(initial=0))
         real = column < lengths[:, None]
         matrix = np.full(real.shape, PAD, np.int64)
@@ -104,7 +109,7 @@ class EncodedCaptions:
         Args:
             chosen: int64 [B], which captions.
         """
-        lengths = self.lengths[chosen] - 1
+        lengths = self._lengths(chosen) - 1
         first = self.offsets[chosen] + 1 - (np.cumsum(lengths) - lengths)
         words = self.tokens[np.repeat(first, lengths) + np.arange(lengths.sum())]
         return words.astype(np.int64), lengths

@@ -13,13 +13,17 @@ class Dropout(nn.Dropout):
     products do. Here 16 bits make each decision, with p rounded to 1 / 65,536.
     """
 
+    def __init__(self, p: float) -> None:
+        """Drop the share ``p``."""
+        super().__init__(p)
+
     def forward(self, values: Tensor) -> Tensor:
         """[...] from [...]."""
-        if not self.training or not self.p or values.device.type != "cpu":
+        if not self.training or not 0 < self.p < 1 or values.device.type != "cpu":
             return super().forward(values)
-        least = min(round(self.p * _PARTS), _PARTS - 1) - _PARTS // 2
-        kept = _random(values.numel()).view(values.shape) >= least
-        return values * kept.to(values.dtype).div_(1 - self.p)
+        dropped = min(round(self.p * _PARTS), _PARTS - 1)
+        kept = _random(values.numel()).view(values.shape) >= dropped - _PARTS // 2
+        return values * kept.to(values.dtype).mul_(_PARTS / (_PARTS - dropped))
 
 
 def _random(count: int) -> Tensor:

@@ -1,6 +1,6 @@
 """The layers of the Transformer, over rows of values that stand in grids.
 
-Norms, products and feed-forward layers work on rows alone, so that no work goes to padding; only the
+Norms, products and feed-forward layers work on rows alone, so that little work goes to padding; only the
 attention itself sees the grid (:class:`capflow.models.grouping.Grid`).
 """
 
@@ -148,7 +148,7 @@ def feed_forward(width: int, hidden: int, dropout: float) -> nn.Sequential:
 def attend(queries: Tensor, seen: Tensor, heads: int, *, causal: bool = False) -> Tensor:
     """Scaled dot-product attention in each of N groups.
 
-    It is written out: on processors the gradient of PyTorch's own takes six times as long at such sizes.
+    On processors it is written out: there the gradient of PyTorch's own takes six times as long.
 
     Args:
         queries: [N, Q, width].
@@ -160,12 +160,19 @@ def attend(queries: Tensor, seen: Tensor, heads: int, *, causal: bool = False) -
         [N, Q, width].
     """
     keys, values = (_by_head(rows, heads) for rows in seen.chunk(2, -1))
-    energy = _energy(_by_head(queries, heads), keys)
-    if causal:
-        later = torch.ones(energy.shape[2:], dtype=torch.bool, device=energy.device).triu(1)
-        energy = energy.masked_fill(later, -torch.inf)
-    read = energy.softmax(-1).to(values.dtype) @ values
+    asked = _by_head(queries, heads)
+    if queries.device.type == "cpu":
+        read = _written_out(asked, keys, values, causal=causal)
+    else:
+        read = nn.functional.scaled_dot_product_attention(asked, keys, values, is_causal=causal)
     return read.transpose(1, 2).flatten(2)
+
+
+def _written_out(queries: Tensor, keys: Tensor, values: Tensor, *, causal: bool) -> Tensor:
+    energy = _energy(queries, keys)
+    if causal:
+        energy = energy.masked_fill(torch.ones(energy.shape[2:], dtype=torch.bool).triu(1), -torch.inf)
+    return energy.softmax(-1).to(values.dtype) @ values
 
 
 def _energy(queries: Tensor, keys: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ learnt for captions (Luo, Price, Cohen, Shakhnarovich: Discriminability Objectiv
 Captions, CVPR 2018, and most Up-Down captioners since).
 
 U v_i is made once for each picture, and what words add to the LSTM's gates once for all of them. Each
-step has only the captions that are so long, beside the others of their pictures.
+step has only the captions that are so long (or their block is), beside the others of their pictures.
 """
 
 from abc import abstractmethod

@@ -26,14 +26,13 @@ class ScaledEmbedding(nn.Embedding):
 
 
 class WordLogits(nn.Linear):
-    """Logits over the vocabulary; in training, of a rounded number of words at a time."""
+    """Logits over the vocabulary, of a rounded number of words at a time."""
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """[R, words] from [R, hidden]."""
-        if not self.training:
-            return super().forward(hidden)
-        filled = nn.functional.pad(hidden, (0, 0, 0, rounded(len(hidden)) - len(hidden)))
-        return super().forward(filled)[: len(hidden)]
+        """[..., words] from [..., hidden]."""
+        rows = hidden.reshape(-1, hidden.shape[-1])
+        filled = nn.functional.pad(rows, (0, 0, 0, rounded(len(rows)) - len(rows)))
+        return super().forward(filled)[: len(rows)].view(*hidden.shape[:-1], -1)
 
 
 def word_vectors(params: DecoderParams, words: int) -> nn.Embedding:
