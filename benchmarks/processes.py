@@ -1,6 +1,6 @@
 """Two processes with a thread each beside one with two: what it costs to be several on the same two cores.
 
-The default model learns from random pictures, an epoch at a time, both ways in turn. The losses of the first
+The default model learns in fp32 from random pictures, an epoch at a time, both ways in turn. The losses of the first
 epoch are compared; they differ by what sums round.
 """
 
@@ -39,9 +39,12 @@ class Way:
         return self.losses
 
     def close(self) -> None:
-        """Let them end."""
+        """Let them end; none ends before all others do."""
         for process in self.processes:
-            process.communicate()
+            if process.stdin:
+                process.stdin.close()
+        for process in self.processes:
+            process.wait()
 
 
 def start(variables: Mapping[str, object]) -> "subprocess.Popen[str]":
@@ -61,7 +64,9 @@ def learn() -> None:
     """For each line on stdin an epoch, and the losses of its steps on stdout."""
     memory.keep()
     with together() as processes:
-        training = trainer(load_params(), 1, PICTURES, processes)
+        params = load_params()
+        exact = params.model_copy(update={"train": params.train.model_copy(update={"precision": "fp32"})})
+        training = trainer(exact, 1, PICTURES, processes)
         for _ in sys.stdin:
             batches = training.train.batches.epoch(1)
             losses = [float(training.phase.update([batch])[0]) for batch in batches]
