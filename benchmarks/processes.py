@@ -1,7 +1,7 @@
 """Two processes with a thread each beside one with two: what it costs to be several on the same two cores.
 
-The default model learns in fp32 from random pictures, an epoch at a time, both ways in turn. The losses of the first
-epoch are compared; they differ by what sums round.
+The default model learns in fp32 from random pictures, an epoch at a time, both ways in turn. The losses of
+the first epoch are compared; they differ by what sums round.
 """
 
 import json
