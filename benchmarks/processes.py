@@ -1,7 +1,8 @@
 """Two processes with a thread each beside one with two: what it costs to be several on the same two cores.
 
 The default model learns in fp32 from random pictures, an epoch at a time, both ways in turn. The losses of
-the first epoch are compared; they differ by what sums round.
+the first epoch are compared; they differ by what sums round. The rate is low: with a high one Adam takes
+steps of full length for gradients that are nothing but rounding.
 """
 
 import json
@@ -65,7 +66,8 @@ def learn() -> None:
     memory.keep()
     with together() as processes:
         params = load_params()
-        exact = params.model_copy(update={"train": params.train.model_copy(update={"precision": "fp32"})})
+        exactly = params.train.model_copy(update={"precision": "fp32", "lr": 1e-5})
+        exact = params.model_copy(update={"train": exactly})
         training = trainer(exact, 1, PICTURES, processes)
         for _ in sys.stdin:
             batches = training.train.batches.epoch(1)
