@@ -65,6 +65,7 @@ settings=(
     train.schedule.factor=0.5
     train.schedule.patience=0
     train.augment.crop=0
+    train.augment.area=1.0
     train.augment.flip=false
     train.encoder.from_epoch=1
     train.encoder.from_layer=all

@@ -62,6 +62,7 @@ settings=(
     train.schedule.factor=0.1
     train.schedule.patience=0
     train.augment.crop=224
+    train.augment.area=1.0
     train.augment.flip=true
     train.encoder.from_epoch=1
     train.encoder.from_layer=all

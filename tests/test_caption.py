@@ -86,7 +86,7 @@ def test_a_seed_draws_captions(said: Any, monkeypatch: pytest.MonkeyPatch) -> No
     drawn = {str(said("--model", "a", "--seed", str(seed), "0.png", "1.png")) for seed in (1, 2, 3, 1)}
     assert len(drawn) == 3
     whole = said("--model", "a", "--seed", "1", "0.png", "1.png")
-    monkeypatch.setattr("capflow.cli._AT_A_TIME", 1)
+    monkeypatch.setattr("capflow.cli.captioning._AT_A_TIME", 1)
     assert [row["caption"] for row in said("--model", "a", "--seed", "1", "0.png", "1.png")] == [
         row["caption"] for row in whole
     ]

@@ -108,6 +108,7 @@ def test_features_are_stored_only_when_nothing_about_them_changes(tmp_path: Path
     for change in (
         {"encoder.trainable": True},
         frozen | {"train.augment.crop": 48},
+        frozen | {"train.augment.area": 0.5},
         frozen | {"train.augment.flip": True},
     ):
         assert not load_params(write(tmp_path, change)).stored_features

@@ -59,7 +59,7 @@ _PARAMS: dict[str, dict[str, Any]] = {
         "patience": 0,
         "log_every": 1,
         "schedule": {"name": "constant", "warmup": 0.0, "every": 1, "factor": 0.1, "patience": 0},
-        "augment": {"crop": 0, "flip": False},
+        "augment": {"crop": 0, "area": 1.0, "flip": False},
         "encoder": {"from_epoch": 1, "from_layer": "all", "rate": 1.0},
         "self_critical": {"epochs": 0, "lr": 0.01, "samples": 5, "bleu": 0.0},
     },

@@ -109,10 +109,20 @@ class ScheduleParams(Section):
 
 
 class AugmentParams(Section):
-    """Random changes to training pictures: a crop to ``crop`` pixels (0: none) and a mirror image."""
+    """Random changes to training pictures: a crop to ``crop`` pixels (0: none) and a mirror image.
+
+    Where ``area`` is below 1, the crop has a random share of the picture, from ``area`` to all of it, and a
+    random shape; it is resized to ``crop`` pixels, or to the whole picture's.
+    """
 
     crop: Annotated[int, Field(ge=0)]
+    area: Annotated[float, Field(ge=0.01, le=1)]
     flip: bool
+
+    @property
+    def varies(self) -> bool:
+        """Whether a picture is not always seen as it is, as a whole."""
+        return bool(self.crop) or self.area < 1 or self.flip
 
 
 class EncoderLearningParams(Section):
@@ -243,8 +253,7 @@ class Params(Section):
     @property
     def stored_features(self) -> bool:
         """Whether pictures are encoded once, before training: the encoder and what it sees are fixed."""
-        augment = self.train.augment
-        return not (self.encoder.trainable or augment.crop or augment.flip)
+        return not (self.encoder.trainable or self.train.augment.varies)
 
     @model_validator(mode="after")
     def _some_split_is_scored(self) -> "Params":

@@ -1,7 +1,7 @@
 import pytest
 
 from capflow import project
-from capflow.cli import status
+from capflow.cli.fetching import status
 from capflow.data.download import fetch
 from tests.faults.server import CONTENT, Fault, Server
 from tests.faults.store import request

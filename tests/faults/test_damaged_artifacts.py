@@ -77,7 +77,7 @@ def test_row_40_damaged_features_are_refused(
     damages: Callable[[Path], None], tmp_path: Path, record: Path, stable: Kennel
 ) -> None:
     lay_out(tmp_path, record)
-    changes = {"encoder": {"trainable": False}, "train": {"augment": {"crop": 0, "flip": False}}}
+    changes = {"encoder": {"trainable": False}, "train": {"augment": {"crop": 0, "area": 1.0, "flip": False}}}
     change(tmp_path, {"params.yaml": changes})
     for split in ("train", "val"):
         np.save(tmp_path / f"data/features/{split}.npy", np.zeros((5, 1, 2, 128), np.float16))

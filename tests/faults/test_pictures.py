@@ -160,7 +160,7 @@ def test_row_27_every_picture_is_upright(mode: str, kind: str, orientation: int)
 
 
 def test_row_27_training_and_captioning_see_the_same(tmp_path: Path) -> None:
-    from capflow.cli import _read_pictures
+    from capflow.cli.captioning import _read_pictures
     from capflow.data.resize import resize
 
     path = tmp_path / "turned.jpg"

@@ -62,7 +62,7 @@ def prepare(decoder: str, kind: str, precision: str) -> Trainer:
     model = captioner(3, encoder={"trainable": True, "features": "grid"}, decoder=shape)
     params = train_params(precision=precision, **with_schedule(KINDS[kind]))
     views, pictures = torch.Generator().manual_seed(3), pixels(5)
-    seen = AugmentedPixels(pictures, model, CPU, AugmentParams(crop=28, flip=True), views)
+    seen = AugmentedPixels(pictures, model, CPU, AugmentParams(crop=28, area=0.5, flip=True), views)
     told = Batches(*captions(), params.batch_size, params.batches, 3)
     val = Split(told, EncodedPixels(pictures, model, CPU))
 

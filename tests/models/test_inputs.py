@@ -5,10 +5,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from capflow.models.captioner import Captioner
-from capflow.models.inputs import AugmentedPixels, EncodedPixels, ResidentFeatures, StoredFeatures
+from capflow.models.inputs import (
+    AugmentedPixels,
+    EncodedPixels,
+    ResidentFeatures,
+    StoredFeatures,
+    resized_parts,
+)
 from capflow.params import AugmentParams
 from tests.tiny import CPU, SIDE, captioner, pixels
 
@@ -29,12 +36,12 @@ def spied(model: Captioner) -> list[Tensor]:
     return seen
 
 
-def augmented(crop: int, *, flip: bool, seed: int = 1) -> Callable[[], Tensor]:
+def augmented(crop: int, *, area: float = 1.0, flip: bool, seed: int = 1) -> Callable[[], Tensor]:
     """Gives, at each call, what the encoder gets of all pictures."""
     model = captioner()
     seen = spied(model)
     random = torch.Generator().manual_seed(seed)
-    inputs = AugmentedPixels(places(), model, CPU, AugmentParams(crop=crop, flip=flip), random)
+    inputs = AugmentedPixels(places(), model, CPU, AugmentParams(crop=crop, area=area, flip=flip), random)
 
     def draw() -> Tensor:
         inputs(ROWS)
@@ -69,8 +76,52 @@ def test_a_crop_of_everything_changes_nothing(crop: int) -> None:
     assert set(windows(augmented(crop, flip=True)())[:, 2].tolist()) == {0, 1}
 
 
+@pytest.mark.parametrize("crop", [0, SIDE - 4])
+def test_resized_crops_show_parts_of_any_size_and_shape_inside(crop: int) -> None:
+    draw = augmented(crop, area=0.25, flip=False)
+    drawn = torch.cat([draw() for _ in range(4)]).float()
+    side = crop or SIDE
+    assert drawn.shape == (4 * COUNT, side, side, 3)
+    # Pixels say their places, so the distance of two neighbours is how much the part was enlarged.
+    steps = torch.stack(
+        [drawn[:, side - 4, 0, 0] - drawn[:, 3, 0, 0], drawn[:, 0, side - 4, 1] - drawn[:, 0, 3, 1]]
+    )
+    height, width = (steps / (side - 7) * side / SIDE).clamp(max=1)
+    assert (height * width).min() > 0.2
+    assert (height * width).min() < 0.35
+    assert (height * width).max() > 0.9
+    assert (height / width).log().abs().max() < np.log(4 / 3) + 0.15
+    assert drawn[..., :2].min() < 1
+    assert drawn[..., :2].max() > SIDE - 2
+
+
+def test_a_part_of_all_is_the_picture_itself() -> None:
+    everything = torch.tensor([[0.5, 0.5, 1.0, 1.0]]).expand(COUNT, 4)
+    whole = torch.from_numpy(places())
+    assert torch.equal(resized_parts(whole, everything, SIDE), whole)
+
+
+def test_parts_are_resized_as_pillow_does() -> None:
+    box, picture = torch.tensor([[0.5, 0.375, 0.5, 0.25]]), pixels(1)
+    part = resized_parts(torch.from_numpy(picture), box, SIDE)[0].numpy().astype(int)
+    edges = (8, 8, 24, 16)
+    peer = Image.fromarray(picture[0]).resize((SIDE, SIDE), Image.Resampling.BILINEAR, edges)
+    # Pillow stops at the edges of the part, where the picture goes on.
+    assert np.abs(part - np.asarray(peer).astype(int))[4:-4, 4:-4].max() <= 1
+
+
+def test_who_draws_a_part_of_the_pictures_sees_what_all_would() -> None:
+    model = captioner()
+    seen, drawn = spied(model), []
+    for part in (slice(None), slice(5, 9)):
+        random = torch.Generator().manual_seed(1)
+        AugmentedPixels(places(), model, CPU, AugmentParams(crop=0, area=0.3, flip=True), random)(ROWS, part)
+        drawn.append(seen.pop())
+    assert torch.equal(drawn[0][5:9], drawn[1])
+
+
 def test_a_seed_decides_all_draws() -> None:
-    first, again, other = (augmented(SIDE - 4, flip=True, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (augmented(SIDE - 4, area=0.9, flip=True, seed=seed) for seed in (1, 1, 2))
     drawn = first()
     assert torch.equal(drawn, again())
     assert torch.equal(first(), again())
@@ -92,7 +143,7 @@ def test_without_augmentation_the_centre_is_seen(crop: int, margin: int) -> None
 def test_augmented_features_are_those_of_the_encoder() -> None:
     model = captioner(encoder={"features": "grid"})
     random = torch.Generator().manual_seed(1)
-    inputs = AugmentedPixels(pixels(3), model, CPU, AugmentParams(crop=0, flip=False), random)
+    inputs = AugmentedPixels(pixels(3), model, CPU, AugmentParams(crop=0, area=1.0, flip=False), random)
     rows = np.array([2, 0])
     assert torch.equal(inputs(rows), EncodedPixels(pixels(3), model, CPU)(rows))
 

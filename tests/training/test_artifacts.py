@@ -41,8 +41,8 @@ def _artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({}, (StoredFeatures, StoredFeatures)),
         (TRAINED, (EncodedPixels, AugmentedPixels)),
-        ({"train": {"augment": {"crop": 28, "flip": False}}}, (EncodedPixels, AugmentedPixels)),
-        ({"train": {"augment": {"crop": 0, "flip": True}}}, (EncodedPixels, AugmentedPixels)),
+        ({"train": {"augment": {"crop": 28, "area": 1.0, "flip": False}}}, (EncodedPixels, AugmentedPixels)),
+        ({"train": {"augment": {"crop": 0, "area": 1.0, "flip": True}}}, (EncodedPixels, AugmentedPixels)),
     ],
 )
 def test_pictures_are_read_where_they_are_stored(

@@ -189,7 +189,7 @@ def test_one_seed_gives_one_model_bit_for_bit(name: str) -> None:
             "self_critical": {"epochs": 1, "lr": 0.001, "samples": 2, "bleu": 0.0},
         }
         params, pictures = train_params(precision="auto", **learning), pixels(5)
-        augment = AugmentParams(crop=28, flip=True)
+        augment = AugmentParams(crop=28, area=1.0, flip=True)
         random = torch.Generator().manual_seed(seed)
         train = AugmentedPixels(pictures, model, CPU, augment, random)
         told = Batches(*captions(), params.batch_size, "padded", seed)

@@ -1,0 +1,26 @@
+"""The command line: a module for each command or two, which ``capflow --help`` lists.
+
+PyTorch and the scorers take seconds to import, so each command imports what it needs when it runs.
+"""
+
+from capflow import interruption
+
+interruption.ends_quietly()  # first of all: what follows takes a while
+
+import logging
+import sys
+
+from capflow.cli import captioning, fetching, recording, scoring, showing, verifying
+from capflow.cli.app import app
+from capflow.errors import CapflowError, sentence
+
+__all__ = ["app", "captioning", "fetching", "main", "recording", "scoring", "showing", "verifying"]
+
+
+def main() -> None:
+    """Run the command line; bad input ends in one sentence and exit code 1."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        app()
+    except (CapflowError, OSError) as error:
+        sys.exit(f"error: {sentence(error)}")

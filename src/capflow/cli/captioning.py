@@ -1,0 +1,86 @@
+"""``capflow caption``, and how photographs are captioned from here."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from capflow import project
+from capflow.cli.app import app
+from capflow.errors import CapflowError, sentence
+
+if TYPE_CHECKING:
+    from capflow.data.pictures import Pixels
+    from capflow.params import GenerateParams
+
+# Photographs that are decoded before the first of them is captioned.
+_AT_A_TIME = 64
+
+
+@app.command()
+def caption(
+    photos: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, GIF, BMP, TIFF.")],
+    model: Annotated[
+        list[Path] | None, typer.Option(help="A model folder; several speak together; none: data/model.")
+    ] = None,
+    beam: Annotated[int | None, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = None,
+    best: Annotated[
+        int, typer.Option(min=1, max=64, help="Up to so many captions of each picture, best first.")
+    ] = 1,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31 - 1, help="Draw captions at random, from this seed.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with log p of each caption.")] = False,
+) -> None:
+    """Caption photographs."""
+    from capflow.photographs import PhotoCaptioner
+
+    captioner = PhotoCaptioner.load(*(model or [project.root() / project.MODEL]))
+    write = captioner.writer(search_of(beam, best, seed))
+    rows, unreadable = [], []
+    for start in range(0, len(photos), _AT_A_TIME):
+        chosen, problems = _read_pictures(photos[start : start + _AT_A_TIME])
+        written = captioner.best([pixels for _, pixels in chosen], write, best)
+        for (path, _), captions in zip(chosen, written, strict=True):
+            rows += [(str(path), text, log_p) for text, log_p in captions]
+            if not as_json:
+                place = "" if len(photos) == 1 else f"{path}\t"
+                typer.echo("\n".join(place + text for text, _ in captions))
+        unreadable += problems
+    if as_json:
+        records = [{"image": image, "caption": text, "log_p": round(p, 4)} for image, text, p in rows]
+        typer.echo(json.dumps(records, ensure_ascii=False, indent=2))
+    if unreadable:
+        raise CapflowError(" ".join(unreadable))
+
+
+def search_of(beam: int | None, best: int, seed: int | None) -> "GenerateParams":
+    """As the checkout's own captions are searched for; a model folder elsewhere gets usual settings."""
+    from capflow.params import ELSEWHERE, GenerateParams, load_params
+    from capflow.sections import parse
+
+    try:
+        path = project.root() / "params.yaml"
+    except CapflowError:
+        path, usual = Path("the usual settings"), ELSEWHERE
+    else:
+        usual = load_params(path).generate
+    if seed is None:
+        asked = {"method": "beam", "beam": max(beam or usual.beam, best)}
+    else:
+        asked = {"method": "sample", "seed": seed}
+    return parse(usual.model_dump() | asked, GenerateParams, path)
+
+
+def _read_pictures(photos: list[Path]) -> "tuple[list[tuple[Path, Pixels]], list[str]]":
+    """The pictures that can be read, and a sentence for each one that cannot."""
+    from capflow.data.pictures import decode
+
+    readable, unreadable = [], []
+    for path in photos:
+        try:
+            readable.append((path, decode(path.read_bytes(), str(path))))
+        except (CapflowError, OSError) as error:
+            unreadable.append(sentence(error))
+    return readable, unreadable
