@@ -42,6 +42,7 @@ settings=(
     decoder.tied=false
     decoder.inject=every
     decoder.batch_norm=true
+    train.start=none
     train.epochs=10
     train.batch_size=160
     train.batches=padded

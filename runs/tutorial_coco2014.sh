@@ -42,6 +42,7 @@ settings=(
     decoder.tied=false
     decoder.inject=first
     decoder.batch_norm=false
+    train.start=none
     train.epochs=4
     train.batch_size=200
     train.batches=length

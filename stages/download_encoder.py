@@ -15,7 +15,6 @@ from capflow.models.weights import check_weights, read_weights
 from capflow.params import load_params
 from stages import run
 
-WEIGHTS = Path("data/weights")
 _CAP = 8 << 30  # bytes; the largest of torchvision's files has 2.3 GiB
 
 
@@ -26,7 +25,7 @@ def main() -> None:
     weights = {}
     if params.weights != "none":
         backbone = Encoder(params).backbone  # first of all, because it knows whether there is such a network
-        path = imagenet(params.name) if params.weights == "imagenet" else WEIGHTS / params.weights
+        path = imagenet(params.name) if params.weights == "imagenet" else project.WEIGHTS / params.weights
         weights = check_weights(read_weights(path), backbone, path)
     write_bytes(project.ENCODER / "weights.safetensors", save(weights))
 

@@ -22,6 +22,7 @@ from capflow.training.checkpoint import kept
 from capflow.training.curves import write_curves
 from capflow.training.keeping import Keeper
 from capflow.training.loop import Recorder, Split, Trainer, Unrecorded
+from capflow.training.start import take_weights
 from capflow.training.validation import CaptionScore
 from stages import run
 
@@ -33,7 +34,7 @@ def main() -> None:
         seed_everything(params.seed)
         device = best_device()
         vocabulary = Vocabulary.read(project.VOCAB / "vocab.json")
-        model = build_model(params, len(vocabulary)).to(device)
+        model = build_model(params, vocabulary).to(device)
         if processes.first:
             lead(params, model, vocabulary, processes)
         else:
@@ -67,17 +68,20 @@ def lead(params: Params, model: Captioner, vocabulary: Vocabulary, processes: Pr
         recorder.folder(project.MODEL, "model")
 
 
-def build_model(params: Params, words: int) -> Captioner:
-    """The model with its first weights: random ones, and the encoder's own where it has some."""
+def build_model(params: Params, vocabulary: Vocabulary) -> Captioner:
+    """The model with its first weights: those of ``train.start``, or random and the encoder's own ones."""
     config = CaptionerConfig(
         encoder=params.encoder,
         decoder=params.decoder,
         tensors=params.tensors,
         crop=params.train.augment.crop,
-        words=words,
+        words=len(vocabulary),
     )
     model = Captioner(config)
     load_encoder(model.encoder, project.ENCODER / "weights.safetensors")
+    if params.train.start != "none":
+        folder = project.WEIGHTS / params.train.start
+        take_weights(model, vocabulary, folder, stored=params.stored_features)
     return model
 
 

@@ -44,6 +44,7 @@ _PARAMS: dict[str, dict[str, Any]] = {
         "batch_norm": False,
     },
     "train": {
+        "start": "none",
         "epochs": 2,
         "batch_size": 4,
         "batches": "padded",

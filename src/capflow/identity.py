@@ -26,6 +26,9 @@ def training_digest(params: Params, device: torch.device) -> str:
         "params": params.model_dump(mode="json", exclude=search),
         "max_length": params.generate.max_length,
         "artifacts": _artifacts(),
+        "start": None
+        if params.train.start == "none"
+        else folder_digest(project.WEIGHTS / params.train.start),
         "code": _code(),
         "torch": torch.__version__,
         "device": device.type,

@@ -149,9 +149,13 @@ class SelfCriticalParams(Section):
 
 
 class TrainParams(Section):
-    """How the model learns."""
+    """How the model learns: ``epochs`` of cross-entropy, then those of ``self_critical``.
 
-    epochs: Count
+    ``start`` names a model folder below data/weights whose weights come first, or ``none``.
+    """
+
+    start: Annotated[str, Field(min_length=1)]
+    epochs: Annotated[int, Field(ge=0, lt=2**53)]
     batch_size: Count
     batches: Literal["padded", "length"]
     accumulate: Count
@@ -259,6 +263,14 @@ class Params(Section):
     def _some_split_is_scored(self) -> "Params":
         if set(self.generate.splits) <= {"train"}:
             raise ValueError("generate.splits names neither val nor test, so that nothing can be scored")
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_learnt(self) -> "Params":
+        if not self.train.epochs + self.train.self_critical.epochs:
+            raise ValueError("train.epochs and train.self_critical.epochs are both 0: nothing is learnt")
+        if not self.train.epochs and self.train.start == "none":
+            raise ValueError("train.epochs is 0, which only a model that train.start names can do with")
         return self
 
     @model_validator(mode="after")

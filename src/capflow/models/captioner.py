@@ -82,8 +82,13 @@ class Captioner(nn.Module):
         """Whether both make the same features of the same pictures."""
         if (self.config.encoder, self.config.crop) != (other.config.encoder, other.config.crop):
             return False
-        weights = other.encoder.state_dict()
-        return all(torch.equal(mine, weights[name]) for name, mine in self.encoder.state_dict().items())
+        return same_weights(self.encoder, other.encoder)
+
+
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two modules of one kind have the same weights."""
+    weights = other.state_dict()
+    return all(torch.equal(mine.cpu(), weights[name].cpu()) for name, mine in one.state_dict().items())
 
 
 def save_captioner(folder: Path, model: Captioner, vocabulary: Vocabulary) -> None:

@@ -128,6 +128,8 @@ class Trainer:
         Raises:
             CapflowError: the loss is no longer a number.
         """
+        if self.params.start != "none" and not self.history.epochs:
+            self._assess()
         self._run_phase(moment)
         if self.params.self_critical.epochs and not self.self_critical:
             self.begin_self_critical()
@@ -164,24 +166,33 @@ class Trainer:
             self._run_epoch(moment)
         self.model.load_state_dict(self.best)
 
+    def _assess(self) -> None:
+        """Validate what training starts from, as epoch 0, which may stay the best."""
+        row = self._validate()
+        self._judge(row, 0)
+        self._report(row, 0.0)
+
+    def _judge(self, row: Row, epoch: int) -> None:
+        """Remember the weights of an epoch if they are the best so far."""
+        if row["val_CIDEr"] > self.history.best_cider:
+            self.history.best_epoch, self.history.best_cider = epoch, row["val_CIDEr"]
+            self.best = copy.deepcopy(self.model.state_dict())
+
     def _run_epoch(self, moment: Moment) -> None:
         """Learn and validate; nothing of the training changes before both are done, but by steps."""
         learnt = self._learn(moment)
         with self.phase.average.in_place():
             row = {self.phase.objective.shows: learnt} | self._validate()
-            if row["val_CIDEr"] > self.history.best_cider:
-                self.history.best_epoch, self.history.best_cider = self.epoch + 1, row["val_CIDEr"]
-                self.best = copy.deepcopy(self.model.state_dict())
+            self._judge(row, self.epoch + 1)
         # While rewards rise, the validation loss rises, too, and says nothing about the rate.
         if not self.self_critical:
             self.phase.schedule.epoch_ended(row["val_loss"])
         self.epoch += 1
-        self._report(row)
+        self._report(row, self.train.batches.captions_per_epoch() / self.seconds)
         self.figures, self.seconds = [], 0.0
         moment(True)
 
-    def _report(self, row: Row) -> None:
-        speed = self.train.batches.captions_per_epoch() / self.seconds
+    def _report(self, row: Row, speed: float) -> None:
         self.speeds.append(speed)
         self.history.epochs.append({"epoch": self.epoch, "step": self.step, **row})
         self.record_epoch(self.history.epochs[-1], speed)
@@ -193,7 +204,8 @@ class Trainer:
         """Tell the recorder of an epoch; what it is told of by step, too, has a name of its own."""
         renamed = {"train_loss": "epoch_train_loss", "reward": "epoch_reward"}
         values = {renamed.get(name, name): value for name, value in row.items() if name != "step"}
-        self.recorder.log(values | {"captions_per_second": speed}, int(row["step"]))
+        speeds = {"captions_per_second": speed} if speed else {}
+        self.recorder.log(values | speeds, int(row["step"]))
 
     def _learn(self, moment: Moment) -> float:
         """The steps of an epoch that are still to be done; what the objective shows, over all of them."""

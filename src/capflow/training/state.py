@@ -3,6 +3,7 @@
 What is here and what the parameters and the data say determine every later step, bit for bit on a CPU.
 """
 
+import math
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -27,7 +28,7 @@ class State(NamedTuple):
     Attributes:
         values: counters, the history and small states of generators; JSON has room for all of them.
         tensors: weights, the optimiser, averaged weights and states of generators, by name.
-        best: the weights of the best epoch; empty before the first.
+        best: the weights of the best epoch; empty while none has a score.
     """
 
     values: dict[str, Any]
@@ -55,7 +56,7 @@ def capture(trainer: Trainer) -> State:
         "python": random.getstate(),
         "numpy": _numpy_state(),
     }
-    return State(values, _tensors(trainer), trainer.best if history.best_epoch else {})
+    return State(values, _tensors(trainer), trainer.best if math.isfinite(history.best_cider) else {})
 
 
 def restore(trainer: Trainer, state: State) -> None:
