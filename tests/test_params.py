@@ -55,6 +55,8 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
         ({"generate.splits": []}, "`generate.splits` is []"),
         ({"generate.splits": ["dev"]}, "`generate.splits.0` is 'dev'"),
         ({"data.name": "../secrets"}, "`data.name` is '../secrets'"),
+        ({"train.epochs": 0}, "are both 0: nothing is learnt"),
+        ({"train.epochs": 0, "train.self_critical.epochs": 1}, "which only a model that train.start names"),
         ({"train.augment.crop": 65}, "train.augment.crop (65) is larger than tensors.size (64)"),
         ({"train": "all"}, "`train` is 'all'"),
         ({"train.epochs": True}, "`train.epochs` is True: input should not be true or false"),

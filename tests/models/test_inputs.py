@@ -96,18 +96,16 @@ def test_resized_crops_show_parts_of_any_size_and_shape_inside(crop: int) -> Non
 
 
 def test_a_part_of_all_is_the_picture_itself() -> None:
-    everything = torch.tensor([[0.5, 0.5, 1.0, 1.0]]).expand(COUNT, 4)
+    everything = torch.tensor([[0, 0, SIDE, SIDE]]).expand(COUNT, 4)
     whole = torch.from_numpy(places())
     assert torch.equal(resized_parts(whole, everything, SIDE), whole)
 
 
 def test_parts_are_resized_as_pillow_does() -> None:
-    box, picture = torch.tensor([[0.5, 0.375, 0.5, 0.25]]), pixels(1)
-    part = resized_parts(torch.from_numpy(picture), box, SIDE)[0].numpy().astype(int)
-    edges = (8, 8, 24, 16)
-    peer = Image.fromarray(picture[0]).resize((SIDE, SIDE), Image.Resampling.BILINEAR, edges)
-    # Pillow stops at the edges of the part, where the picture goes on.
-    assert np.abs(part - np.asarray(peer).astype(int))[4:-4, 4:-4].max() <= 1
+    picture = pixels(1)
+    part = resized_parts(torch.from_numpy(picture), torch.tensor([[8, 3, 8, 20]]), SIDE)[0].numpy()
+    peer = Image.fromarray(picture[0]).crop((3, 8, 23, 16)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    assert np.abs(part.astype(int) - np.asarray(peer).astype(int)).max() <= 1
 
 
 def test_who_draws_a_part_of_the_pictures_sees_what_all_would() -> None:

@@ -34,6 +34,31 @@ def test_afterwards_the_model_holds_the_best_epoch() -> None:
     assert not same(seen[1], seen[2])
 
 
+@pytest.mark.parametrize(("scores", "best"), [((0.4, 0.3, 0.2), 0), ((0.4, 0.3, 0.5), 2)])
+def test_what_training_starts_from_is_judged_as_epoch_0(scores: tuple[float, ...], best: int) -> None:
+    model, seen, script = captioner(), [], scripted(*scores)
+
+    def score() -> dict[str, float]:
+        seen.append(state(model))
+        return script()
+
+    first = state(model)
+    history = trainer(train_params(epochs=2, start="some"), score, model).run()
+    assert same(seen[0], first)
+    assert [row["epoch"] for row in history.epochs] == [0, 1, 2]
+    assert "train_loss" not in history.epochs[0]
+    assert history.best_epoch == best
+    assert same(model.state_dict(), seen[best])
+
+
+def test_a_start_may_be_trained_on_rewards_alone() -> None:
+    self_critical = train_params().self_critical.model_dump() | {"epochs": 2}
+    params = train_params(epochs=0, start="some", self_critical=self_critical)
+    history = trainer(params, scripted(0.1, 0.2, 0.3)).run()
+    assert [row["epoch"] for row in history.epochs] == [0, 1, 2]
+    assert all("reward" in row for row in history.epochs[1:])
+
+
 @pytest.mark.parametrize(
     ("patience", "scores", "epochs", "best"),
     [

@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
+from torchvision.transforms.v2.functional import resized_crop
 
 from capflow.models.captioner import Captioner
 from capflow.params import AugmentParams
@@ -106,7 +107,8 @@ class AugmentedPixels:
     def _crop(self, pixels: Tensor, count: int, part: slice) -> Tensor:
         side, size = self.augment.crop or pixels.shape[1], pixels.shape[1]
         if self.augment.area < 1:
-            return resized_parts(pixels, random_boxes(count, self.augment.area, self.generator)[part], side)
+            boxes = random_boxes(count, size, self.augment.area, self.generator)
+            return resized_parts(pixels, boxes[part], side)
         if side == size:
             return pixels
         corners = torch.randint(size - side + 1, (2, count, 1), generator=self.generator)[:, part]
@@ -121,36 +123,35 @@ class AugmentedPixels:
         return torch.where(mirrored.to(self.device)[:, None, None, None], pixels.flip(2), pixels)
 
 
-def random_boxes(count: int, area: float, generator: torch.Generator) -> Tensor:
+def random_boxes(count: int, size: int, area: float, generator: torch.Generator) -> Tensor:
     """Random parts of pictures, of ``area`` to all of it, 3 : 4 to 4 : 3 in shape, anywhere inside.
 
     Szegedy et al.: Going Deeper with Convolutions (CVPR 2015), but that a side which would be longer than
     the picture's is cut.
 
     Returns:
-        float [count, 4]: the middle, across and down, from 0 to 1, then width and height.
+        int64 [count, 4]: top, left, height and width in pixels, of pictures of ``size`` x ``size``.
     """
-    share, shape, across, down = torch.rand(4, count, generator=generator)
+    share, shape, down, across = torch.rand(4, count, generator=generator)
     root, stretch = (area + (1 - area) * share).sqrt(), (4 / 3) ** (shape - 0.5)
-    width, height = (root * stretch).clamp(max=1), (root / stretch).clamp(max=1)
-    return torch.stack([width / 2 + across * (1 - width), height / 2 + down * (1 - height), width, height], 1)
+    height, width = ((size * side).round().clamp(1, size) for side in (root / stretch, root * stretch))
+    top, left = (down * (size - height + 1)).floor(), (across * (size - width + 1)).floor()
+    return torch.stack([top, left, height, width], 1).long()
 
 
 def resized_parts(pixels: Tensor, boxes: Tensor, side: int) -> Tensor:
     """Parts of pictures, bilinearly resized.
 
     Args:
-        pixels: uint8 [N, height, width, 3].
-        boxes: float [N, 4], as :func:`random_boxes` gives.
+        pixels: uint8 [N, size, size, 3].
+        boxes: int64 [N, 4], as :func:`random_boxes` gives.
         side: of the result, uint8 [N, side, side, 3].
     """
-    across, down, width, height = boxes.to(pixels.device).T
-    zero = torch.zeros_like(width)
-    moves = torch.stack([width, zero, 2 * across - 1, zero, height, 2 * down - 1], 1).view(-1, 2, 3)
-    planes = pixels.permute(0, 3, 1, 2).float()
-    places = nn.functional.affine_grid(moves, [len(pixels), 3, side, side], align_corners=False)
-    parts = nn.functional.grid_sample(planes, places, padding_mode="border", align_corners=False)
-    return parts.round_().to(torch.uint8).permute(0, 2, 3, 1)
+    planes = pixels.permute(0, 3, 1, 2)
+    parts = [
+        resized_crop(plane, *box, [side, side]) for plane, box in zip(planes, boxes.tolist(), strict=True)
+    ]
+    return torch.stack(parts).permute(0, 2, 3, 1)
 
 
 class Views:

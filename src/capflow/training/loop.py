@@ -196,9 +196,10 @@ class Trainer:
         self.speeds.append(speed)
         self.history.epochs.append({"epoch": self.epoch, "step": self.step, **row})
         self.record_epoch(self.history.epochs[-1], speed)
-        figures = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items())
+        figures = [f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items()]
+        figures += [f"{speed:.0f} captions/s"] if speed else []
         total = self.params.epochs + self.params.self_critical.epochs
-        logger.info("epoch %d/%d: %s, %.0f captions/s", self.epoch, total, figures, speed)
+        logger.info("epoch %d/%d: %s", self.epoch, total, ", ".join(figures))
 
     def record_epoch(self, row: Row, speed: float) -> None:
         """Tell the recorder of an epoch; what it is told of by step, too, has a name of its own."""
