@@ -33,6 +33,7 @@ settings=(
     encoder.trainable=false
     encoder.features=pooled
     encoder.mirrored=true
+    encoder.crops=0
     decoder.name=lstm
     decoder.embedding=512
     decoder.hidden=512

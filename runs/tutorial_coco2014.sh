@@ -30,6 +30,7 @@ settings=(
     encoder.trainable=false
     encoder.features=pooled
     encoder.mirrored=false
+    encoder.crops=0
     decoder.name=lstm
     decoder.embedding=256
     decoder.hidden=100

@@ -9,6 +9,7 @@ from torch import Tensor
 from capflow import project
 from capflow.data import features, tensors
 from capflow.files import write_json
+from capflow.models.crops import StoredViews
 from capflow.models.devices import autocast, best_device, seed_everything
 from capflow.models.encoder import Encoder
 from capflow.models.weights import load_encoder
@@ -45,15 +46,22 @@ def store(params: Params, processes: Processes) -> None:
         return encoded
 
     for split in SPLITS:
+        pictures = tensors.read(project.TENSORS, split)
+        varied = StoredViews(params.encoder, len(pictures.ids), params.tensors.size, params.seed)
         features.write(
             project.FEATURES / f"{split}.npy",
-            tensors.read(project.TENSORS, split),
+            pictures,
             encode,
-            mirrored=params.encoder.mirrored,
+            views=varied if split == "train" else whole,
             batch_size=BATCH,
             progress=progress(f"encode {split}"),
             processes=processes,
         )
+
+
+def whole(pixels: Tensor, _first: int) -> list[Tensor]:
+    """Pictures as they are, which validation and captions see."""
+    return [pixels]
 
 
 if __name__ == "__main__":

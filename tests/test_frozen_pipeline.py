@@ -20,6 +20,7 @@ PARAMS = {
         "trainable": False,
         "features": "pooled",
         "mirrored": True,
+        "crops": 0,
     },
     "decoder": {"embedding": 16, "hidden": 24},
     "train": {"epochs": 1, "batch_size": 8, "batches": "length", "log_every": 1},

@@ -28,6 +28,7 @@ _PARAMS: dict[str, dict[str, Any]] = {
         "trainable": False,
         "features": "pooled",
         "mirrored": False,
+        "crops": 0,
     },
     "decoder": {
         "name": "lstm",

@@ -61,6 +61,7 @@ class EncoderParams(Section):
     trainable: bool
     features: Literal["pooled", "grid"]
     mirrored: bool
+    crops: Annotated[int, Field(ge=0, le=100)]
 
 
 class DecoderParams(Section):

@@ -78,7 +78,11 @@ def test_features_of_every_view(tmp_path: Path, mirrored: bool) -> None:
     def encode(pixels: torch.Tensor) -> torch.Tensor:
         return pixels.float().mean(1)[:, :, :] / 255
 
-    features.write(tmp_path / "val.npy", pictures, encode, mirrored=mirrored, batch_size=2, progress=quiet)
+    def views(pixels: torch.Tensor, first: int) -> list[torch.Tensor]:
+        assert torch.equal(pixels, torch.from_numpy(np.array(pictures.pixels[first : first + len(pixels)])))
+        return [pixels, pixels.flip(2)] if mirrored else [pixels]
+
+    features.write(tmp_path / "val.npy", pictures, encode, views=views, batch_size=2, progress=quiet)
     found = features.read(tmp_path, "val", 5)
     assert found.shape == (5, 1 + mirrored, 8, 3)
     whole = encode(torch.from_numpy(np.array(pictures.pixels)))

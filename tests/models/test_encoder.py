@@ -25,6 +25,7 @@ def params(
             "trainable": trainable,
             "features": features,
             "mirrored": False,
+            "crops": 0,
         }
     )
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 from capflow.models.captioner import Captioner
@@ -14,7 +13,6 @@ from capflow.models.inputs import (
     EncodedPixels,
     ResidentFeatures,
     StoredFeatures,
-    resized_parts,
 )
 from capflow.params import AugmentParams
 from tests.tiny import CPU, SIDE, captioner, pixels
@@ -93,19 +91,6 @@ def test_resized_crops_show_parts_of_any_size_and_shape_inside(crop: int) -> Non
     assert (height / width).log().abs().max() < np.log(4 / 3) + 0.15
     assert drawn[..., :2].min() < 1
     assert drawn[..., :2].max() > SIDE - 2
-
-
-def test_a_part_of_all_is_the_picture_itself() -> None:
-    everything = torch.tensor([[0, 0, SIDE, SIDE]]).expand(COUNT, 4)
-    whole = torch.from_numpy(places())
-    assert torch.equal(resized_parts(whole, everything, SIDE), whole)
-
-
-def test_parts_are_resized_as_pillow_does() -> None:
-    picture = pixels(1)
-    part = resized_parts(torch.from_numpy(picture), torch.tensor([[8, 3, 8, 20]]), SIDE)[0].numpy()
-    peer = Image.fromarray(picture[0]).crop((3, 8, 23, 16)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    assert np.abs(part.astype(int) - np.asarray(peer).astype(int)).max() <= 1
 
 
 def test_who_draws_a_part_of_the_pictures_sees_what_all_would() -> None:

@@ -70,6 +70,7 @@ def test_it_tells_where_maps_have_even_sides(side: int, differs: bool) -> None:
                 trainable=False,
                 features="grid",
                 mirrored=False,
+                crops=0,
             )
         ).eval()
         for padding in ("torch", "tensorflow")

@@ -1,6 +1,6 @@
 """Features of a frozen encoder: one float16 memory map a split, so that each picture is encoded once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ def write(
     tensors: Tensors,
     encode: Callable[[Tensor], Tensor],
     *,
-    mirrored: bool,
+    views: Callable[[Tensor, int], Sequence[Tensor]],
     batch_size: int,
     progress: Progress,
     processes: Processes = ALONE,
@@ -32,20 +32,21 @@ def write(
         path: the .npy file to write, float16 [N, views, cells, channels].
         tensors: the pictures.
         encode: uint8 [B, size, size, 3] to float [B, cells, channels].
-        mirrored: whether the mirror image is a second view.
+        views: what is encoded of pictures, uint8 [B, size, size, 3], whose rows begin with a number: as many
+            views of each, the first the picture itself.
         batch_size: pictures encoded at a time.
         progress: wraps the starts of the batches, given the number of batches.
         processes: those that do it together, each a share of the batches.
     """
     rows = len(tensors.ids)
-    probe = encode(torch.zeros(1, *tensors.pixels.shape[1:], dtype=torch.uint8))
-    shape = (rows, 2 if mirrored else 1, *probe.shape[1:])
+    blank = torch.zeros(1, *tensors.pixels.shape[1:], dtype=torch.uint8)
+    count = len(views(torch.from_numpy(np.array(tensors.pixels[:1])), 0)) if rows else 1
+    shape = (rows, count, *encode(blank).shape[1:])
     with new_rows(path, np.float16, shape, processes) as file:
         starts = processes.part(range(0, rows, batch_size))
         for start in progress(starts, len(starts)):
             pixels = torch.from_numpy(np.array(tensors.pixels[start : start + batch_size]))
-            views = [pixels, pixels.flip(2)] if mirrored else [pixels]
-            file.put(start, np.stack([_half(encode(view)) for view in views], 1))
+            file.put(start, np.stack([_half(encode(view)) for view in views(pixels, start)], 1))
 
 
 def _half(features: Tensor) -> Features:

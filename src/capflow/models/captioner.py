@@ -48,6 +48,12 @@ class CaptionerConfig(Section):
     crop: Annotated[int, Field(ge=0, le=1024)]
     words: Annotated[int, Field(ge=5, lt=2**31)]
 
+    @field_validator("encoder", mode="before")
+    @classmethod
+    def _before_crops(cls, encoder: Any) -> Any:
+        """Models that were written when no crops could be stored are still read."""
+        return {"crops": 0} | encoder if isinstance(encoder, dict) else encoder
+
     @field_validator("decoder", mode="before")
     @classmethod
     def _first_models(cls, decoder: Any) -> Any:

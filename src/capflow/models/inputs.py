@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms.v2.functional import resized_crop
 
 from capflow.models.captioner import Captioner
+from capflow.models.crops import random_boxes, resized_parts
 from capflow.params import AugmentParams
 
 Rows = NDArray[np.int64]
@@ -121,37 +121,6 @@ class AugmentedPixels:
             return pixels
         mirrored = (torch.rand(count, generator=self.generator) < 0.5)[part]
         return torch.where(mirrored.to(self.device)[:, None, None, None], pixels.flip(2), pixels)
-
-
-def random_boxes(count: int, size: int, area: float, generator: torch.Generator) -> Tensor:
-    """Random parts of pictures, of ``area`` to all of it, 3 : 4 to 4 : 3 in shape, anywhere inside.
-
-    Szegedy et al.: Going Deeper with Convolutions (CVPR 2015), but that a side which would be longer than
-    the picture's is cut.
-
-    Returns:
-        int64 [count, 4]: top, left, height and width in pixels, of pictures of ``size`` x ``size``.
-    """
-    share, shape, down, across = torch.rand(4, count, generator=generator)
-    root, stretch = (area + (1 - area) * share).sqrt(), (4 / 3) ** (shape - 0.5)
-    height, width = ((size * side).round().clamp(1, size) for side in (root / stretch, root * stretch))
-    top, left = (down * (size - height + 1)).floor(), (across * (size - width + 1)).floor()
-    return torch.stack([top, left, height, width], 1).long()
-
-
-def resized_parts(pixels: Tensor, boxes: Tensor, side: int) -> Tensor:
-    """Parts of pictures, bilinearly resized.
-
-    Args:
-        pixels: uint8 [N, size, size, 3].
-        boxes: int64 [N, 4], as :func:`random_boxes` gives.
-        side: of the result, uint8 [N, side, side, 3].
-    """
-    planes = pixels.permute(0, 3, 1, 2)
-    parts = [
-        resized_crop(plane, *box, [side, side]) for plane, box in zip(planes, boxes.tolist(), strict=True)
-    ]
-    return torch.stack(parts).permute(0, 2, 3, 1)
 
 
 class Views:

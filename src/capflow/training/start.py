@@ -9,7 +9,10 @@ from capflow.models.captioner import Captioner, load_captioner, same_weights
 from capflow.text.vocabulary import Vocabulary
 
 # What may differ between a model and the one that it becomes: it has no weights.
-_FREE = {"encoder": {"weights", "trainable", "mirrored"}, "decoder": {"dropout", "doubly_stochastic"}}
+_FREE = {
+    "encoder": {"weights", "trainable", "mirrored", "crops"},
+    "decoder": {"dropout", "doubly_stochastic"},
+}
 
 
 def take_weights(model: Captioner, vocabulary: Vocabulary, folder: Path, *, stored: bool) -> None:
