@@ -19,9 +19,8 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from capflow import engine, memory
+from capflow.bars import bar
 from capflow.errors import CapflowError, sentence
 from capflow.locks import alone
 
@@ -63,5 +62,4 @@ def run(main: Callable[[], None], *, together: bool = False) -> None:
 
 def progress(title: str) -> Callable[[Iterable[T], int], Iterable[T]]:
     """A progress bar for (items, their number), shown on a terminal only."""
-    hidden = True if engine.rank(os.environ) else None
-    return lambda items, total: tqdm(items, desc=title, total=total, disable=hidden)
+    return lambda items, total: bar(items, title, total)

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +76,18 @@ def change(folder: Path, changes: Changes) -> None:
         (folder / name).write_text(yaml.safe_dump(content))
 
 
-def make_checkout(folder: Path, changes: Changes = SMALL) -> None:
-    """Fill a folder: a repository with small parameters, by default of scenes, its pipeline run once."""
+def copy(folder: Path, wanted: Callable[[str], bool]) -> None:
+    """Copy the files of this checkout that git tracks, or would, and that are ``wanted`` by their names."""
     names = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in filter(None, names):
-        if (ROOT / name).is_file() and not name.startswith("metrics/") and name != "dvc.lock":
+        if (ROOT / name).is_file() and wanted(name):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
+
+
+def make_checkout(folder: Path, changes: Changes = SMALL) -> None:
+    """Fill a folder: a repository with small parameters, by default of scenes, its pipeline run once."""
+    copy(folder, lambda name: not name.startswith("metrics/") and name != "dvc.lock")
     change(folder, changes)
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "add", "--all")

@@ -14,11 +14,11 @@ from tests.checkout import ROOT
 
 SOURCE = ROOT / "src" / "capflow"
 LAYERS = [
-    *("errors", "memory", "interruption", "engine", "processes"),
+    *("errors", "memory", "interruption", "engine", "bars", "processes"),
     *("files", "locks", "project", "sections", "params"),
     *("text", "data", "models", "evaluation", "training"),
 ]
-TOP = ["tracking", "record", "photographs", "dvcfiles", "identity", "verify", "cli"]
+TOP = ["tracking", "record", "photographs", "dvcfiles", "identity", "verify", "revisions", "comparing", "cli"]
 FORBIDDEN = {("evaluation", "models"), ("models", "data")}
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 

@@ -110,8 +110,26 @@ def test_a_learning_rate_runs_again_what_depends_on_it(checkout: Path) -> None:
     assert scored == (2,)
     assert states == [("FINISHED",)]
     assert rows[0] >= 4
+
+
+def test_two_runs_are_compared_without_a_network(checkout: Path, tmp_path: Path) -> None:
+    run(checkout, "dvc", "plots", "diff", "HEAD", "workspace", "-o", str(tmp_path))
+    drawn = (tmp_path / "index.html").read_text()
+    assert drawn.count("vegaEmbed('#") == 3
+    assert not re.search(r"(src|href)=[\"']?https?:", drawn)
+    assert "function vegaEmbed(" in drawn
+    run(checkout, "capflow", "report", "--against", "HEAD", "-o", str(tmp_path / "report.html"))
+    page = (tmp_path / "report.html").read_text()
+    assert "20 pictures of test that both runs have scored" in page
+    assert re.search(r'<th scope="row">train.lr</th><td>0.01</td><td>0.00\d+</td>', page)
+    run(checkout, "capflow", "report", "--against", "faster", "-o", str(tmp_path / "same.html"))
+    assert "<p>None.</p>" in (tmp_path / "same.html").read_text()
+
+
+def test_the_last_good_run_comes_back(checkout: Path) -> None:
     run(checkout, "git", "restore", ".")
     run(checkout, "dvc", "checkout")
+    assert ran(run(checkout, "dvc", "repro")) == []
 
 
 def test_models_speak_along_and_a_change_of_one_is_noticed(checkout: Path) -> None:

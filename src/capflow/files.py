@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from capflow.bars import meter
 from capflow.errors import CapflowError
 
 _record = reprlib.Repr()
 _record.maxlevel = 1
 # A sync of the whole file system also waits for what others wrote, so it is not for a few files.
 _FEW = 4
+_PIECE = 2**20  # bytes of a file that are digested at a time
 _SYNCFS: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
 
@@ -166,8 +168,12 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def digest(path: Path, algorithm: str = "sha256") -> str:
     """The hexadecimal digest of one file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
+    total = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as stream, meter(f"read {path.name}", path.stat().st_size, "B") as shown:
+        while piece := stream.read(_PIECE):
+            total.update(piece)
+            shown.update(len(piece))
+    return total.hexdigest()
 
 
 def folder_digest(folder: Path) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capflow.evaluation.charts import Series, bar_chart, line_chart, points
+from capflow.evaluation.page.charts import Series, bar_chart, line_chart, points
 
 
 def test_points_leave_out_what_is_absent_or_not_finite() -> None:

@@ -1,65 +1,14 @@
 """The stage that scores: what is not there counts for nothing, and the page says how much that is."""
 
-from pathlib import Path
-
 import pytest
 
 from capflow import project
-from capflow.data import annotations, archives
-from capflow.data.annotations import Annotations
-from capflow.data.captions import EncodedCaptions, tokenise_all
 from capflow.errors import CapflowError
-from capflow.files import read_json, write_json, write_text
-from capflow.params import SPLITS, Split, load_params
-from capflow.text.vocabulary import Vocabulary
+from capflow.files import read_json, write_json
+from capflow.params import load_params
 from stages import evaluate
-from tests.checkout import ROOT
-from tests.photographs import jpeg
-
-VOCABULARY = Vocabulary.from_counts(
-    dict.fromkeys(["a", "dog", "in", "room", *"12345"], 1), threshold=1, punctuation=False
-)
-
-
-def put(split: Split, *there: int) -> None:
-    """Write a split of five captioned pictures, some of which have a row, and their predictions."""
-    numbers = range(1, 6)
-    records = Annotations(
-        [{"id": number, "file_name": f"{number}.jpg"} for number in numbers],
-        [{"id": number, "image_id": number, "caption": f"A dog in room {number}."} for number in numbers],
-    )
-    annotations.write(project.ANNOTATIONS / f"{split}.json", records)
-    words = tokenise_all(records.only(set(there)), punctuation=False)
-    EncodedCaptions.encode(words, VOCABULARY).save(project.VOCAB / split)
-    assert (
-        archives.pack(project.IMAGES / f"{split}.zip", [f"{n}.jpg" for n in there], lambda _: jpeg(1)) == []
-    )
-    write_json(project.TENSORS / f"{split}.json", {"ids": there})
-    captions = [{"image_id": number, "caption": f"a dog in room {number}"} for number in there]
-    write_json(project.PREDICTIONS / f"{split}.json", captions)
-
-
-def count(**left_out: tuple[int, int]) -> None:
-    """Write how many of five pictures of each split are missing, and how many damaged."""
-    splits: dict[str, tuple[int, int]] = {"train": (0, 0), "val": (0, 0), "test": (0, 0)} | left_out
-    packed = {s: {"wanted": 5, "packed": 5 - gone, "missing": gone} for s, (gone, _) in splits.items()}
-    write_json(project.METRICS / "pictures.json", packed)
-    write_json(project.METRICS / "tensors.json", {"damaged": {s: bad for s, (_, bad) in splits.items()}})
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A checkout whose model has captioned five pictures of val and of test."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(evaluate, "record", lambda *_: None)
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    write_text(project.VOCAB / "vocab.json", VOCABULARY.to_json())
-    for split in SPLITS:
-        put(split, 1, 2, 3, 4, 5)
-    for name in ("train_steps", "train_epochs"):
-        write_text(project.METRICS / f"{name}.csv", "")
-    count()
-    return tmp_path
+from tests.evaluation.scored import count, put
+from tests.evaluation.test_report import data
 
 
 def page() -> str:
@@ -76,6 +25,10 @@ def test_what_is_not_there_is_not_scored_and_the_page_says_so() -> None:
     assert read_json(project.METRICS / "scores.json")["Bleu_1"] == pytest.approx(1)
     assert "3 scored pictures of the test split" in page()
     assert "Where the model looks" not in page()
+    told, thumbnails = data(page())
+    assert [picture["file"] for picture in told["pictures"]] == ["1.jpg", "2.jpg", "4.jpg"]
+    assert [picture["shared"] for picture in told["pictures"]] == [100] * 3
+    assert all(thumbnails)
     figures = read_json(project.METRICS / "captions.json")
     assert (figures["captions"], figures["distinct"], figures["novel"]) == (3, 3, 0)
     assert figures["references_by_length"] == [0, 0, 0, 0, 0, 3]

@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from capflow.data.annotations import ImageRecord
 from capflow.data.pictures import Pixels
 from capflow.errors import CapflowError
-from capflow.evaluation.gallery import choose_examples, sample, thumbnail
+from capflow.evaluation import examples
+from capflow.evaluation.examples import Album
+from capflow.evaluation.gallery import choose_examples, sample, thumbnail, tile
 from capflow.evaluation.grid import draw_grid
 from tests.evaluation.test_report import NASTY
 from tests.photographs import exif, gradient, saved
@@ -24,6 +27,25 @@ def test_a_thumbnail_is_small_upright_and_the_same_each_time() -> None:
     picture = Image.open(io.BytesIO(small))
     assert (picture.format, picture.size) == ("JPEG", (128, 256))
     assert Image.open(io.BytesIO(thumbnail(saved(gradient(40, 30), "JPEG"), "small.jpg"))).size == (40, 30)
+
+
+def test_a_tile_is_a_smaller_webp_and_the_same_each_time() -> None:
+    content = saved(gradient(600, 300), "JPEG", exif=exif(6))
+    small = tile(content, "photo.jpg")
+    assert small == tile(content, "photo.jpg")
+    picture = Image.open(io.BytesIO(small))
+    assert (picture.format, picture.size) == ("WEBP", (80, 160))
+
+
+def test_of_many_pictures_some_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examples, "MOST", 3)
+    records: dict[int, ImageRecord] = {n: {"id": n, "file_name": f"{n}.jpg"} for n in range(9)}
+    album = Album({}, records, {}, dict.fromkeys(records, "a dog"), {})
+    drawn = [example.image_id for example in album.tiles(list(records), seed=0)]
+    assert drawn == sorted(set(drawn))
+    assert len(drawn) == 3
+    assert drawn != [example.image_id for example in album.tiles(list(records), seed=1)]
+    assert [example.image_id for example in album.tiles([5, 2], seed=0)] == [5, 2]
 
 
 def test_a_thumbnail_of_what_is_no_picture_is_refused_by_name() -> None:

@@ -1,20 +1,28 @@
 """The report page: complete, offline, escaped, the same bytes each time."""
 
+import base64
+import hashlib
+import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capflow.evaluation.gallery import Example, thumbnail
-from capflow.evaluation.report import Report, build_report
-from capflow.evaluation.sayings import Gazed, Sayings
+from capflow.evaluation.gallery import Example, thumbnail, tile
+from capflow.evaluation.page.browser import Browser, shared
+from capflow.evaluation.page.report import Report, build_report
+from capflow.evaluation.page.sayings import Gazed, Sayings
 from capflow.evaluation.variety import Variety
 from tests.photographs import gradient, saved
 
 NASTY = "<script>alert(\"x\")</script> & '$title' \u2028 \x00 \ud800 http://example.org"
-VOID = {"meta", "link", "img", "line", "polyline"}
+VOID = {"meta", "link", "img", "line", "polyline", "input"}
 JPEG = thumbnail(saved(gradient(40, 30), "JPEG"), "1.jpg")
+TILE = tile(saved(gradient(400, 300), "JPEG"), "1.jpg")
 COUNTED = Variety(1234, 567, 89, 43, 321, [0, 0, 0, 1234], [0, 0, 1200, 400])
 
 
@@ -22,6 +30,7 @@ def report(caption: str = "a dog runs", reference: str = "The dog is running.") 
     scored = Example(1, "1.jpg", JPEG, caption, [reference], {"CIDEr": 0.914}, True)
     missing = replace(scored, image_id=2, file_name="2.jpg", thumbnail=None, true=False)
     unscored = Example(3, "3.jpg", scored.thumbnail, caption)
+    browser = Browser([replace(scored, thumbnail=TILE), missing], 1234)
     return Report(
         data_set="coco2014",
         split="val",
@@ -39,6 +48,7 @@ def report(caption: str = "a dog runs", reference: str = "The dog is running.") 
         gallery={"best": [scored], "worst": [missing], "unscored": [unscored]},
         sayings=Sayings(COUNTED, {caption: 668}),
         gazes=[Gazed(caption, JPEG, [(word, JPEG) for word in caption.split()])],
+        browser=browser,
     )
 
 
@@ -103,12 +113,65 @@ def test_the_page_loads_nothing() -> None:
             assert (attributes.get(key) or "#").startswith(("#", "data:"))
         assert not any(key.startswith("on") for key in attributes)
     tags = {tag for tag, _ in page.elements}
-    assert not tags & {"script", "iframe", "object", "embed", "base", "form"}
+    assert not tags & {"iframe", "object", "embed", "base", "form"}
     style = content[content.index("<style>") : content.index("</style>")]
     assert "@import" not in style
     assert "url(" not in style
+
+
+def test_no_script_runs_but_ours() -> None:
+    content = build_report(report(NASTY, NASTY))
+    page = Page(content)
+    kinds = [script.get("type") for script in page.all("script")]
+    assert kinds == ["application/json", "text/plain", None]  # data is no script
+    (script,) = re.findall(r"<script>(.*?)</script>", content, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = next(meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
-    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    )
+    for risky in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "fetch("):
+        assert risky not in script
+
+
+def data(content: str) -> tuple[dict[str, Any], list[str]]:
+    """What the script reads."""
+    texts = dict(re.findall(r'<script type="\S+" id="(\S+)">(.*?)</script>', content, re.DOTALL))
+    return json.loads(texts["pictures-data"]), texts["thumbnails"].split("\n")
+
+
+def test_the_script_reads_all_captions_as_they_are_and_a_thumbnail_of_each() -> None:
+    told, thumbnails = data(build_report(report(NASTY, NASTY)))
+    assert told["names"] == ["truth", "CIDEr"]
+    first, second = told["pictures"]
+    assert (first["said"], first["people"]) == (NASTY, [NASTY])
+    assert (first["has"], second["has"]) == ([1.0, 0.914], [0.0, 0.914])
+    assert [base64.b64decode(small) for small in thumbnails] == [TILE, b""]
+
+
+def test_some_of_many_pictures_are_said_to_be_some() -> None:
+    assert "Of 1,234 pictures 2, drawn at random." in Page(build_report(report())).text
+
+
+@pytest.mark.parametrize(
+    ("caption", "references", "share", "alone"),
+    [
+        ("a dog on a sofa", ["A dog sleeps.", "The sofa."], 0.75, ["on"]),
+        ("Dog, dog!", ["dog"], 1.0, []),
+        ("it's a cat", ["It's late"], 1 / 3, ["a", "cat"]),
+        ("", ["a dog"], 0.0, []),
+        ("собака", ["Собака спит"], 1.0, []),
+    ],
+)
+def test_words_in_common(caption: str, references: list[str], share: float, alone: list[str]) -> None:
+    assert shared(caption, references) == (pytest.approx(share), alone)
+
+
+def test_each_control_has_its_label() -> None:
+    page = Page(build_report(report()))
+    controls = [control["id"] for tag in ("input", "select") for control in page.all(tag)]
+    assert controls == ["find", "most", "within", "sort", "order"]
+    assert {label["for"] for label in page.all("label")} == set(controls)
 
 
 def test_every_picture_has_an_alternative_text_and_the_page_a_language() -> None:
@@ -119,7 +182,9 @@ def test_every_picture_has_an_alternative_text_and_the_page_a_language() -> None
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in page.all("svg"))
     assert page.all("html") == [{"lang": "en"}]
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
-    assert [f"#{name}" for name in ids] == [link["href"] for link in page.all("a")]
+    assert len(set(ids)) == len(ids)
+    sections = [f"#{section['id']}" for section in page.all("section")]
+    assert sections == [link["href"] for link in page.all("a")]
 
 
 def test_a_caption_without_words_is_said_to_be_one() -> None:

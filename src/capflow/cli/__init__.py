@@ -10,11 +10,21 @@ interruption.ends_quietly()  # first of all: what follows takes a while
 import logging
 import sys
 
-from capflow.cli import captioning, fetching, recording, scoring, showing, verifying
+from capflow.cli import captioning, fetching, recording, reporting, scoring, showing, verifying
 from capflow.cli.app import app
 from capflow.errors import CapflowError, sentence
 
-__all__ = ["app", "captioning", "fetching", "main", "recording", "scoring", "showing", "verifying"]
+__all__ = [
+    "app",
+    "captioning",
+    "fetching",
+    "main",
+    "recording",
+    "reporting",
+    "scoring",
+    "showing",
+    "verifying",
+]
 
 
 def main() -> None:

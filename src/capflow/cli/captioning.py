@@ -1,6 +1,7 @@
 """``capflow caption``, and how photographs are captioned from here."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,12 +35,16 @@ def caption(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with log p of each caption.")] = False,
 ) -> None:
     """Caption photographs."""
+    from capflow.bars import bar
     from capflow.photographs import PhotoCaptioner
 
     captioner = PhotoCaptioner.load(*(model or [project.root() / project.MODEL]))
     write = captioner.writer(search_of(beam, best, seed))
     rows, unreadable = [], []
-    for start in range(0, len(photos), _AT_A_TIME):
+    # On a terminal captions are what moves; a bar is for those that wait for a file of them.
+    starts = range(0, len(photos), _AT_A_TIME)
+    quiet = sys.stdout.isatty() and not as_json
+    for start in starts if quiet else bar(starts, "captions", unit=f" x {_AT_A_TIME} photos"):
         chosen, problems = _read_pictures(photos[start : start + _AT_A_TIME])
         written = captioner.best([pixels for _, pixels in chosen], write, best)
         for (path, _), captions in zip(chosen, written, strict=True):

@@ -23,9 +23,8 @@ def verify(
 
     The exit code is 1 if a file is not as recorded, or if what you named is not here.
     """
-    from tqdm import tqdm
-
     from capflow import verify as records
+    from capflow.bars import bar
 
     root = project.root()
     outs = records.files_by_output(root, project.downloads(), paths or [])
@@ -33,9 +32,7 @@ def verify(
     absent = [out.path for out, files in outs.items() if not files and (paths or out.algorithm == "md5")]
     _say_what_is_not_checked(absent, locked=(root / "dvc.lock").exists())
     everything = [file for files in outs.values() for file in files]
-    rotten = records.check(
-        everything, lambda items, total: tqdm(items, "verify", total, unit="file", disable=None)
-    )
+    rotten = records.check(everything, lambda items, total: bar(items, "verify", total, "file"))
     if rotten:
         raise CapflowError(_rotten_sentence(rotten))
     typer.echo(f"{len(everything)} files of {sum(map(bool, outs.values()))} artifacts are as recorded")

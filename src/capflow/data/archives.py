@@ -4,11 +4,12 @@ import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from capflow.bars import bar
 from capflow.data import zipcheck
 from capflow.data.ahead import in_order
 from capflow.data.headers import PictureError
@@ -22,7 +23,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _PIECE = 2**20
 
 
-def pack(target: Path, names: Iterable[str], read: Callable[[str], bytes]) -> list[Missing]:
+def pack(target: Path, names: Collection[str], read: Callable[[str], bytes]) -> list[Missing]:
     """Write pictures to a stored ZIP, in the order of ``names``, byte for byte the same each time.
 
     Each picture is decoded before it goes in, on all cores.
@@ -38,7 +39,8 @@ def pack(target: Path, names: Iterable[str], read: Callable[[str], bytes]) -> li
     """
     missing: list[Missing] = []
     with replacing(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, content in in_order(lambda name: (name, picture(name, read)), names):
+        packed = in_order(lambda name: (name, picture(name, read)), names)
+        for name, content in bar(packed, f"pack {target.stem}", len(names), "picture"):
             if isinstance(content, Missing):
                 missing.append(content)
             else:
@@ -95,7 +97,8 @@ def zip_fault(path: Path) -> str | None:
     """Why a file is no sound ZIP (directory and every checksum); None when it is one."""
     try:
         with zipcheck.opened(path) as archive:
-            return next(filter(None, (_damage(archive, name) for name in archive.namelist())), None)
+            names = bar(archive.namelist(), f"check {path.name}", unit="file")
+            return next(filter(None, (_damage(archive, name) for name in names)), None)
     except zipcheck.RefusedError as error:
         return f"refused, because {error}"
     except zipcheck.UNSOUND as error:

@@ -8,6 +8,7 @@ from typing import NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from capflow.bars import bar
 from capflow.data.annotations import Annotations
 from capflow.errors import CapflowError
 from capflow.files import replacing
@@ -47,9 +48,8 @@ class TokenisedCaptions:
 def tokenise_all(split: Annotations, *, punctuation: bool) -> TokenisedCaptions:
     """The captions of a split in file order; those that hold no word are left out."""
     tokens = Tokeniser(punctuation=punctuation)
-    return TokenisedCaptions.of(
-        (record["image_id"], tokens(record["caption"])) for record in split.annotations
-    )
+    records = bar(split.annotations, "words", unit="caption")
+    return TokenisedCaptions.of((record["image_id"], tokens(record["caption"])) for record in records)
 
 
 @dataclass(frozen=True)

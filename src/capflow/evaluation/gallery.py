@@ -14,6 +14,7 @@ Choice = Literal["best", "worst", "random", "unscored"]
 
 _SIDE = 256
 _QUALITY = 80
+_TILE, _TILE_QUALITY = 160, 70
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Example:
     Attributes:
         image_id: its id in the annotations.
         file_name: its name in the data set.
-        thumbnail: a JPEG, or None when the picture is missing or cannot be read.
+        thumbnail: a small picture, or None when the picture is missing or cannot be read.
         caption: the generated caption.
         references: what people wrote; none for a picture without captions.
         scores: this picture's own scores, as fractions, by pycocoevalcap's names.
@@ -52,6 +53,19 @@ def thumbnail(content: bytes, name: str) -> bytes:
     picture = Image.fromarray(decode(content, name))
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     return jpeg(picture)
+
+
+def tile(content: bytes, name: str) -> bytes:
+    """A picture as a smaller WebP, of which thousands make a page: some 3.6 kB of a photograph.
+
+    Args and errors are those of :func:`thumbnail`.
+    """
+    picture = Image.fromarray(decode(content, name))
+    picture.thumbnail((_TILE, _TILE), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    # A fast method: others take several times as long to save a tenth.
+    picture.save(stream, "WEBP", quality=_TILE_QUALITY, method=2)
+    return stream.getvalue()
 
 
 def jpeg(picture: Image.Image) -> bytes:

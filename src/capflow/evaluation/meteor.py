@@ -10,6 +10,7 @@ from typing import IO, cast
 
 from pycocoevalcap.meteor.meteor import METEOR_JAR
 
+from capflow.bars import meter
 from capflow.errors import CapflowError
 from capflow.evaluation import java
 
@@ -62,10 +63,13 @@ def _converse(process: subprocess.Popen[str], lines: list[str]) -> tuple[float, 
     """Each line is answered by its statistics; all statistics by a score each, then that of all."""
     questions, answers = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
     statistics: list[str] = []
-    for start in range(0, len(lines) + _AHEAD, _AHEAD):
-        questions.writelines(f"{line}\n" for line in lines[start : start + _AHEAD])
-        questions.flush()
-        statistics += (answers.readline().strip() for _ in lines[max(start - _AHEAD, 0) : start])
+    with meter("METEOR", len(lines), "caption") as answered:
+        for start in range(0, len(lines) + _AHEAD, _AHEAD):
+            questions.writelines(f"{line}\n" for line in lines[start : start + _AHEAD])
+            questions.flush()
+            asked = lines[max(start - _AHEAD, 0) : start]
+            statistics += (answers.readline().strip() for _ in asked)
+            answered.update(len(asked))
     questions.write(" ||| ".join(("EVAL", *statistics)) + "\n")
     questions.flush()
     scores = [float(answers.readline()) for _ in range(len(lines) + 1)]

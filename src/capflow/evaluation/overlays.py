@@ -14,7 +14,7 @@ from PIL import Image
 
 from capflow.data.pictures import Pixels
 from capflow.evaluation.gallery import jpeg
-from capflow.evaluation.sayings import Gazed
+from capflow.evaluation.page.sayings import Gazed
 
 # In pixels, of a picture in the report.
 _SIDE = 128

@@ -2,26 +2,25 @@
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from capflow import project
 from capflow.data import tensors
-from capflow.data.annotations import Annotations, ImageRecord
+from capflow.data.annotations import Annotations
 from capflow.data.archives import pictures_in
 from capflow.data.pictures import decode
-from capflow.data.scenes.truth import judge
-from capflow.data.scenes.world import scene_of
-from capflow.errors import CapflowError
-from capflow.evaluation.gallery import Choice, Example, choose_examples, sample, thumbnail
+from capflow.evaluation.examples import Album, opened, verdict
+from capflow.evaluation.gallery import Choice, Example, choose_examples, sample
 from capflow.evaluation.overlays import View, gazed
-from capflow.evaluation.report import Report, build_report
+from capflow.evaluation.page.browser import Browser
+from capflow.evaluation.page.report import Report, build_report
+from capflow.evaluation.page.sayings import Gazed, Sayings
 from capflow.evaluation.results import read_results
-from capflow.evaluation.sayings import Gazed, Sayings
+from capflow.evaluation.runs import numbers
 from capflow.evaluation.scores import Scores
 from capflow.evaluation.variety import Variety, doubt
 from capflow.files import read_json, write_text
@@ -42,15 +41,10 @@ def per_image_table(scores: Scores, scored: Annotations, captions: Mapping[int, 
         }
     )
     if any("scene" in image for image in scored.images):
-        table["truth"] = [int(bool(_verdict(records[image], captions[image]))) for image in scores.images]
+        table["truth"] = [int(bool(verdict(records[image], captions[image]))) for image in scores.images]
     text = io.StringIO()
     table.to_csv(text, index=False, lineterminator="\n")
     return text.getvalue()
-
-
-def _verdict(image: ImageRecord, caption: str) -> bool | None:
-    """Whether a caption is true, where the picture's facts are known."""
-    return judge(caption, scene_of(image)) if "scene" in image else None
 
 
 def write_report(
@@ -63,6 +57,10 @@ def write_report(
     counted: Variety,
 ) -> None:
     """Write metrics/report/index.html from the scores and from what the stages before left."""
+    by_image = _by_image(scores)
+    with opened(project.IMAGES / f"{split}.zip", scored, captions, by_image) as album:
+        gallery = _scored_gallery(album, params.seed)
+        browser = Browser(album.tiles(scores.images, params.seed), len(scores.images))
     report = Report(
         data_set=params.data.name,
         split=split,
@@ -73,21 +71,24 @@ def write_report(
         parameters=params.model_dump(mode="json"),
         steps=_rows(project.METRICS / "train_steps.csv"),
         epochs=_rows(project.METRICS / "train_epochs.csv"),
-        gallery=_scored_gallery(split, scored, captions, scores, params.seed)
-        | _unscored_gallery(split, params),
+        gallery=gallery | _unscored_gallery(split, params),
         sayings=Sayings(counted, _frequent(captions.values())),
         gazes=_gazes(split, scored),
+        browser=browser,
     )
     write_text(project.METRICS / "report" / "index.html", build_report(report))
 
 
+def _by_image(scores: Scores) -> dict[int, dict[str, float]]:
+    return {
+        image: {name: values[place] for name, values in scores.per_image.items()}
+        for place, image in enumerate(scores.images)
+    }
+
+
 def _rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a table of numbers; an empty table is a training of fewer steps than are logged."""
-    try:
-        rows: list[Any] = pd.read_csv(path).to_dict("records")
-    except pd.errors.EmptyDataError:
-        return []
-    return rows
+    """A table of numbers; one without rows is a training of fewer steps than are logged."""
+    return numbers(path.read_text(encoding="utf-8"))
 
 
 def _notes(split: Split, params: Params, counted: Variety) -> list[str]:
@@ -115,24 +116,9 @@ def _left_out() -> list[str]:
     ]
 
 
-def _scored_gallery(
-    split: Split, scored: Annotations, captions: Mapping[int, str], scores: Scores, seed: int
-) -> dict[Choice, list[Example]]:
-    by_image = {
-        image: {name: values[place] for name, values in scores.per_image.items()}
-        for place, image in enumerate(scores.images)
-    }
-    chosen = choose_examples({image: row["CIDEr"] for image, row in by_image.items()}, EACH, seed)
-    references = scored.captions_of()
-    records = {image["id"]: image for image in scored.images}
-    with pictures_in(project.IMAGES / f"{split}.zip") as pictures:
-        return {
-            choice: [
-                _example(records[image], pictures, captions[image], references[image], by_image[image])
-                for image in images
-            ]
-            for choice, images in chosen.items()
-        }
+def _scored_gallery(album: Album, seed: int) -> dict[Choice, list[Example]]:
+    chosen = choose_examples({image: row["CIDEr"] for image, row in album.scores.items()}, EACH, seed)
+    return {choice: list(map(album.example, images)) for choice, images in chosen.items()}
 
 
 def _unscored_gallery(scored: Split, params: Params) -> dict[Choice, list[Example]]:
@@ -142,10 +128,9 @@ def _unscored_gallery(scored: Split, params: Params) -> dict[Choice, list[Exampl
     captions = read_results(project.PREDICTIONS / "test.json")
     if not captions:
         return {}
-    records = {image["id"]: image for image in tensors.described("test").images}
-    with pictures_in(project.IMAGES / "test.zip") as pictures:
-        chosen = sample(captions.keys(), EACH, params.seed)
-        return {"unscored": [_example(records[image], pictures, captions[image]) for image in chosen]}
+    part = tensors.described("test")
+    with opened(project.IMAGES / "test.zip", part, captions, {}) as album:
+        return {"unscored": list(map(album.example, sample(captions.keys(), EACH, params.seed)))}
 
 
 def _frequent(captions: Iterable[str]) -> dict[str, int]:
@@ -165,20 +150,3 @@ def _gazes(split: Split, scored: Annotations) -> list[Gazed]:
             gazed(decode(pictures[names[image]](), names[image]), View(**told["view"]), words, maps)
             for image, words, maps in map(itemgetter("image_id", "words", "maps"), told["pictures"])
         ]
-
-
-def _example(
-    image: ImageRecord,
-    pictures: Mapping[str, Callable[[], bytes]],
-    caption: str,
-    references: list[str] | None = None,
-    scores: Mapping[str, float] | None = None,
-) -> Example:
-    name = image["file_name"]
-    try:
-        small = thumbnail(pictures[name](), name)
-    except (KeyError, CapflowError):
-        small = None
-    return Example(
-        image["id"], name, small, caption, references or (), scores or {}, _verdict(image, caption)
-    )

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from capflow.bars import bar
 from capflow.models.decoder import Seen, Speaker
 from capflow.models.generate import Search, candidates
 from capflow.models.inputs import Rows
@@ -124,7 +125,8 @@ def write_captions(
     """
     captions: dict[int, str] = {}
     write, place = Writer(speaker, vocabulary, params), 0
-    for start, _ in processes.turns(range(0, len(ids), params.batch_size)):
+    starts = range(0, len(ids), params.batch_size)
+    for start, _ in bar(processes.turns(starts), "captions", -(-len(starts) // processes.count), "batch"):
         write.skip(start - place)
         chosen = ids[start : start + params.batch_size]
         place = start + len(chosen)

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from capflow.bars import bar
 from capflow.errors import CapflowError, sentence
 from capflow.files import read_json, write_json
 from capflow.record import scoring
@@ -29,7 +30,7 @@ def send_all(folder: Path, store: Store) -> list[Journal]:
         AwayError: the store does not answer.
     """
     left = []
-    for journal in waiting(folder):
+    for journal in bar(waiting(folder), "send to MLflow", unit="record"):
         try:
             Delivery(journal, store).go_on()
         except AwayError:

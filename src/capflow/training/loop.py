@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from capflow.bars import bar
 from capflow.data.batches import Batch, Batches
 from capflow.errors import CapflowError
 from capflow.models.captioner import Captioner
@@ -216,8 +217,8 @@ class Trainer:
         began = time.monotonic() - self.seconds
         steps, done = -(-len(self.train.batches) // self.params.accumulate), len(self.figures)
         hidden = None if self.processes.first else True
-        bar = tqdm(self._steps(), f"epoch {number}", steps, initial=done, disable=hidden, leave=False)
-        for batches in bar:
+        shown = tqdm(self._steps(), f"epoch {number}", steps, initial=done, disable=hidden, leave=False)
+        for batches in shown:
             lr = self.phase.lr
             self.figures.append(self.phase.update(batches))
             self.step += 1
@@ -225,7 +226,7 @@ class Trainer:
                 values = {self.phase.objective.shows: self._finite(self.figures[-1]), "lr": lr}
                 self.history.steps.append({"step": self.step, **values})
                 self.recorder.log(values, self.step)
-                bar.set_postfix(values, refresh=False)
+                shown.set_postfix(values, refresh=False)
             self.seconds = time.monotonic() - began
             moment(False)
         return self._finite(torch.stack(self.figures).mean(0))
@@ -244,7 +245,9 @@ class Trainer:
     def _val_loss(self) -> float:
         """Mean loss over the validation captions, without smoothing, so that runs can be compared."""
         total, words = 0.0, 0
-        for batch, own in self.processes.turns(self.val.batches.epoch(0)):
+        turns = -(-len(self.val.batches) // self.processes.count)
+        batches = self.processes.turns(self.val.batches.epoch(0))
+        for batch, own in bar(batches, "validation", turns, "batch"):
             count = own * int((batch.tokens[:, 1:] != PAD).sum())
             picture, tokens = batch.picture.to(self.device), batch.tokens.to(self.device)
             with autocast(self.device, self.params.precision):

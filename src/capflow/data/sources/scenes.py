@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from capflow.bars import bar
 from capflow.data import archives
 from capflow.data.annotations import Annotations, CaptionRecord, ImageRecord
 from capflow.data.scenes.grammar import describe
@@ -57,7 +58,7 @@ class ScenesSource:
     def _split(self, split: Split) -> Annotations:
         images: list[ImageRecord] = []
         captions: list[CaptionRecord] = []
-        for index in range(getattr(self._spec, split)):
+        for index in bar(range(getattr(self._spec, split)), f"draw {split}", unit="picture"):
             scene = draw_scene(self._spec.seed, split, index)
             image = self._image(split, index, scene)
             images.append(image)

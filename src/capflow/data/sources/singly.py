@@ -5,7 +5,7 @@ Here it is compared with its digest in the manifest, and decoded.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from capflow import project
@@ -37,7 +37,7 @@ def pack(target: Path, requests: Mapping[str, Request], title: str) -> list[Miss
     for _ in range(2):
         failures = fetch(list(wanted.values()), title)
         reasons |= {failure.request.target.name: failure.reason for failure in failures}
-        wrong = _pack(target, requests, (name for name in requests if name not in reasons))
+        wrong = _pack(target, requests, [name for name in requests if name not in reasons])
         if not wrong:
             break
         wanted = {name: requests[name] for name, _ in wrong}
@@ -46,7 +46,7 @@ def pack(target: Path, requests: Mapping[str, Request], title: str) -> list[Miss
     return [Missing(name, reasons[name]) for name in requests if name in reasons]
 
 
-def _pack(target: Path, requests: Mapping[str, Request], names: Iterable[str]) -> list[Missing]:
+def _pack(target: Path, requests: Mapping[str, Request], names: Collection[str]) -> list[Missing]:
     folder = project.downloads()
     entries = manifest.read(folder)
 

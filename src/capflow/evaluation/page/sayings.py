@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from capflow.evaluation.charts import Point, Series, bar_chart
-from capflow.evaluation.markup import card, cards, picture, plain
+from capflow.evaluation.page.charts import Point, Series, bar_chart
+from capflow.evaluation.page.markup import card, cards, picture, plain
 from capflow.evaluation.variety import Variety, mean_length
 
 _LOOKING = (

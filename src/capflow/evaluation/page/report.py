@@ -1,39 +1,23 @@
 """The report: one page without a network, with the scores, the curves and pictures beside their captions.
 
-All that the page shows is in it, and its content security policy forbids a browser to fetch anything.
 The same report gives the same bytes.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
-from string import Template
+from dataclasses import dataclass, field
 from typing import Any
 
-from capflow.evaluation.charts import Series, line_chart, points
 from capflow.evaluation.gallery import Choice, Example
-from capflow.evaluation.markup import card, cards, picture, plain
-from capflow.evaluation.sayings import Gazed, Sayings, says, shows_gaze
+from capflow.evaluation.page.browser import Browser, shows_browser
+from capflow.evaluation.page.charts import Series, line_chart, points
+from capflow.evaluation.page.markup import card, cards, picture, plain
+from capflow.evaluation.page.naming import explanation, label, ordered
+from capflow.evaluation.page.sayings import Gazed, Sayings, says, shows_gaze
+from capflow.evaluation.page.shell import build_page
+from capflow.evaluation.runs import flat
 
 Rows = Sequence[Mapping[str, float]]
 
-# In the order of the page: the name people use, and what the score says in plain language.
-_SCORES = {
-    "truth": ("Truth", "Share of captions in which every statement is true of the picture."),
-    "truth_unseen": ("Truth, unseen", "The same for colours and shapes that training never showed together."),
-    "CIDEr": ("CIDEr", "Agreement with the human captions, where telling words count more. May exceed 1."),
-    "Bleu_4": ("BLEU-4", "Share of runs of up to four words that also stand in a human caption."),
-    "METEOR": (
-        "METEOR",
-        "Words in common, their stems and synonyms included, and how well they are in order.",
-    ),
-    "ROUGE_L": ("ROUGE-L", "Longest sequence of words in common with a human caption, gaps allowed."),
-    "SPICE": ("SPICE", "Objects, attributes and relations in common with the human captions."),
-    "Bleu_1": ("BLEU-1", "Share of words that also stand in a human caption."),
-    "Bleu_2": ("BLEU-2", "Share of runs of up to two words that also stand in a human caption."),
-    "Bleu_3": ("BLEU-3", "Share of runs of up to three words that also stand in a human caption."),
-}
 _CHOICES: dict[Choice, tuple[str, str]] = {
     "best": ("Best", "The highest scores of all pictures."),
     "worst": ("Worst", "The lowest scores of all pictures."),
@@ -60,6 +44,7 @@ class Report:
         gallery: the pictures to show, by what they were chosen for.
         sayings: what the captions are like.
         gazes: some pictures with the places that the model looked at.
+        browser: the pictures that can be searched and sorted.
     """
 
     data_set: str
@@ -74,6 +59,7 @@ class Report:
     gallery: Mapping[Choice, Sequence[Example]]
     sayings: Sayings
     gazes: Sequence[Gazed] = ()
+    browser: Browser = field(default_factory=Browser)
 
 
 def build_report(report: Report) -> str:
@@ -88,48 +74,19 @@ def build_report(report: Report) -> str:
         "What the model says": says(report.sayings),
         "Where the model looks": shows_gaze(report.gazes),
         "Pictures": _gallery(report.gallery),
+        "All pictures": shows_browser(report.browser),
         "Parameters": _parameters(report.parameters),
     }
-    shown = {heading: content for heading, content in sections.items() if content}
-    return _resource("report.html.in").substitute(
-        title=plain(f"{report.data_set}, {report.split}: Capflow"),
-        style=_resource("report.css").template,
-        data_set=plain(report.data_set),
-        summary=plain(f"{report.pictures:,} scored pictures of the {report.split} split"),
-        navigation="".join(f'<a href="#{_anchor(heading)}">{heading}</a>' for heading in shown),
-        notes=_notes(report.notes),
-        sections="".join(
-            f'<section id="{_anchor(heading)}">\n<h2>{heading}</h2>\n{content}</section>\n'
-            for heading, content in shown.items()
-        ),
-    )
-
-
-def _anchor(heading: str) -> str:
-    return heading.lower().replace(" ", "-")
-
-
-def _resource(name: str) -> Template:
-    return Template(files(__package__).joinpath(name).read_text(encoding="utf-8"))
-
-
-def _notes(notes: Sequence[str]) -> str:
-    items = "".join(f"<li>{plain(note)}</li>" for note in notes)
-    return f'<ul class="notes">{items}</ul>' if items else ""
-
-
-def _label(name: str) -> str:
-    return _SCORES.get(name, (name, ""))[0]
+    summary = f"{report.pictures:,} scored pictures of the {report.split} split"
+    return build_page(f"{report.data_set}, {report.split}", summary, report.notes, sections, report.browser)
 
 
 def _scores(scores: Mapping[str, float], absent: Mapping[str, str]) -> str:
-    names = scores.keys() | absent.keys()
-    ordered = [name for name in _SCORES if name in names] + sorted(names - _SCORES.keys())
     shown = (
-        card(_label(name), f"{scores[name]:.3f}", _SCORES.get(name, ("", ""))[1])
+        card(label(name), f"{scores[name]:.3f}", explanation(name))
         if name in scores
-        else card(_label(name), "&mdash;", absent[name])
-        for name in ordered
+        else card(label(name), "&mdash;", absent[name])
+        for name in ordered(scores.keys() | absent.keys())
     )
     return cards("".join(shown))
 
@@ -168,7 +125,7 @@ def _example(example: Example) -> str:
 
 
 def _badges(example: Example) -> str:
-    badges = [f"<li>{plain(_label(name))} {value:.2f}</li>" for name, value in example.scores.items()]
+    badges = [f"<li>{plain(label(name))} {value:.2f}</li>" for name, value in example.scores.items()]
     if example.true is not None:
         kind, verdict = ("true", "✓ true") if example.true else ("false", "✗ not true")
         badges.insert(0, f'<li class="{kind}">{verdict}</li>')
@@ -186,12 +143,8 @@ def _parameters(parameters: Mapping[str, Any]) -> str:
     return f'<div class="parameters">\n{tables}</div>\n' if tables else ""
 
 
-def _rows(values: Mapping[str, Any], prefix: str = "") -> str:
-    rows = ""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            rows += _rows(value, f"{prefix}{key}.")
-        else:
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            rows += f'<tr><th scope="row">{plain(prefix + key)}</th><td>{plain(shown)}</td></tr>'
-    return rows
+def _rows(values: Mapping[str, Any]) -> str:
+    return "".join(
+        f'<tr><th scope="row">{plain(key)}</th><td>{plain(value)}</td></tr>'
+        for key, value in flat(values).items()
+    )

@@ -1,0 +1,1 @@
+"""The report, and the comparison of two runs: pages of one file, which need no network."""

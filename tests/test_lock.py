@@ -1,0 +1,16 @@
+"""dvc.lock, as it is committed, is of these sources, parameters and data."""
+
+import subprocess
+from pathlib import Path
+
+from tests.checkout import copy, environment, ran, run
+
+
+def test_nothing_would_run_in_a_fresh_clone(tmp_path: Path) -> None:
+    copy(tmp_path, lambda name: not name.startswith("tests/"))
+    run(tmp_path, "git", "init", "--quiet")
+    command = ["dvc", "repro", "--dry", "--allow-missing"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    stale = ran(done.stdout)
+    assert stale == [], "run `make repro`, then commit dvc.lock and metrics/ with what you have changed"
+    assert done.returncode == 0, done.stderr
