@@ -28,6 +28,14 @@ def _outside_of_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's store without a run."""
+    from tests.faults.trainings import empty_record  # loads MLflow, which takes seconds
+
+    return empty_record(tmp_path_factory.mktemp("record"))
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory: a checkout with its catalogue alone; pauses between attempts are short."""

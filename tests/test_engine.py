@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from capflow import engine
 from capflow.errors import CapflowError
@@ -71,3 +72,30 @@ def test_a_stage_by_one_process_loads_nothing_of_torchrun(tmp_path: Path) -> Non
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("PET_NPROC_PER_NODE", "many", "Unsupported"),
+        ("PET_NPROC_PER_NODE", "0", "would do nothing"),
+        ("PET_NPROC_PER_NODE", "-1", "would do nothing"),
+        ("PET_NNODES", "1:2:3", "format"),
+        ("PET_NNODES", "all", "invalid literal"),
+    ],
+)
+def test_numbers_that_torchrun_does_not_understand_are_named(name: str, value: str, why: str) -> None:
+    with pytest.raises(CapflowError, match=rf"^{name}: '{value}' .*{why}") as caught:
+        engine._here({name: value})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_gpus_that_are_not_there_are_named() -> None:
+    with pytest.raises(CapflowError, match=r"^PET_NPROC_PER_NODE: 'gpu' cannot be had"):
+        engine._here({"PET_NPROC_PER_NODE": "gpu"})
+
+
+def test_processes_share_the_processors_that_they_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    assert [engine.cores(), engine.cores(2), engine.cores(4), engine.cores(16)] == [6, 3, 1, 1]

@@ -12,7 +12,9 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
+from types import FrameType
 
 from capflow.errors import CapflowError
 from capflow.interruption import EXIT_CODE
@@ -52,11 +54,20 @@ def patience(environment: Mapping[str, str]) -> float:
     return seconds
 
 
+def cores(processes: int = 1) -> int:
+    """How many processors each of some processes has, of those that this one may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, usable // processes)
+
+
 def launch(module: str) -> int:
     """Run a module in as many processes as the environment says, and start them again as often as it says.
 
     Returns:
         The exit code: 0; 143 or 130 after SIGTERM or SIGINT; else 1, as one of them has ended otherwise.
+
+    Raises:
+        CapflowError: it is not known how many there are to be.
     """
     for name, value in _defaults(os.environ).items():
         os.environ.setdefault(name, value)
@@ -66,9 +77,11 @@ def launch(module: str) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous.api import RendezvousError
 
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores(_here(os.environ))))
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     if _several(os.environ):
         Thread(target=_leave_when_stuck, daemon=True).start()
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         arguments = [*_rendezvous(os.environ), "-m", module]
         run.run(run.parse_args(arguments))  # type: ignore[no-untyped-call]
@@ -82,6 +95,45 @@ def launch(module: str) -> int:
         sys.stderr.write(f"error: PET_RDZV_ENDPOINT: the machines cannot reach each other: {error}\n")
         return 1
     return 0
+
+
+def _here(environment: Mapping[str, str]) -> int:
+    """How many processes there are to be on this machine.
+
+    Raises:
+        CapflowError: torchrun does not understand what the environment says of them.
+    """
+    from torch.distributed.run import determine_local_world_size, parse_min_max_nnodes
+
+    asked = {name: environment.get(name) or "1" for name in ("PET_NNODES", "PET_NPROC_PER_NODE")}
+    name = "PET_NNODES"
+    try:
+        parse_min_max_nnodes(asked[name])
+        name = "PET_NPROC_PER_NODE"
+        count: int = determine_local_world_size(asked[name])
+    except (ValueError, RuntimeError) as error:
+        raise CapflowError(f"{name}: {asked[name]!r} cannot be had ({error}); give a number.") from None
+    if count < 1:
+        raise CapflowError(f"{name}: {asked[name]!r} processes would do nothing; give 1 or more.")
+    return count
+
+
+def _interrupted(_: int, __: FrameType | None) -> None:
+    """Let SIGINT end all processes, each with what it has to do before; the second one ends them at once.
+
+    torchrun tells them of the first alone.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+
+    signal.signal(signal.SIGINT, _interrupted_again)
+    raise SignalException("interrupted", signal.SIGINT)
+
+
+def _interrupted_again(_: int, __: FrameType | None) -> None:
+    with suppress(FileNotFoundError):  # where the system does not tell of them, torchrun ends them later
+        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
 
 
 def _leave_when_stuck() -> None:
@@ -126,9 +178,8 @@ def _defaults(environment: Mapping[str, str]) -> dict[str, str]:
     defaults = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     # What it logs of lost connections has pages; the stage has a sentence.
     defaults["TORCH_CPP_LOG_LEVEL"] = "FATAL"
-    here = environment.get("PET_NPROC_PER_NODE", "1")
-    if here.isdecimal():
-        defaults["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // max(1, int(here))))
+    # SIGINT is ours.
+    defaults["PET_SIGNALS_TO_HANDLE"] = "SIGTERM,SIGHUP,SIGQUIT"
     if not _several(environment) and sys.platform == "linux":
         defaults["GLOO_SOCKET_IFNAME"] = "lo"
     return defaults

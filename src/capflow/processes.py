@@ -70,20 +70,23 @@ class Processes:
 
     def largest(self, number: int) -> int:
         """The largest of the numbers that processes have."""
-        return max(self.gathered(number)) if self.count > 1 else number
+        return int(self._rows(torch.tensor([number])).max()) if self.count > 1 else number
 
     def gathered(self, value: T) -> list[T]:
         """What JSON makes of the values of all processes, by rank."""
         if self.count == 1:
             return [value]
         content = _bytes(json.dumps(value).encode())
-        sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.count)]
+        sizes = self._rows(torch.tensor([len(content)])).flatten().tolist()
+        rows = self._rows(torch.nn.functional.pad(content, (0, max(sizes) - len(content))))
+        return [json.loads(row[:size].numpy().tobytes()) for row, size in zip(rows, sizes, strict=True)]
+
+    def _rows(self, message: Tensor) -> Tensor:
+        """The messages of all processes, [processes, ...] from [...], by rank."""
+        rows = message.new_empty(self.count, *message.shape)
         with _in_touch():
-            dist.all_gather(sizes, torch.tensor([len(content)]))
-            longest = max(int(size) for size in sizes)
-            rows = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.count)]
-            dist.all_gather(rows, torch.nn.functional.pad(content, (0, longest - len(content))))
-        return [json.loads(row[: int(size)].numpy().tobytes()) for row, size in zip(rows, sizes, strict=True)]
+            dist.all_gather([*rows], message)
+        return rows
 
     def told(self, value: T) -> T:
         """What JSON makes of the value that the first process has."""

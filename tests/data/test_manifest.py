@@ -55,3 +55,11 @@ def test_what_is_expected_is_recorded_at_the_end(tmp_path: Path) -> None:
     with Manifest(tmp_path) as record:
         record.expect([entry("x")])
     assert set(manifest.read(tmp_path)) == {"x"}
+
+
+def test_what_a_kill_left_half_written_goes(tmp_path: Path) -> None:
+    left = tmp_path / f".{manifest.TABLE}.4711.tmp"
+    left.write_bytes(b"PAR1")
+    with Manifest(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []

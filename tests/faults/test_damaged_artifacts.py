@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +11,8 @@ import pytest
 from capflow.data import precompute
 from capflow.data.annotations import ImageRecord
 from tests.checkout import change
-from tests.faults.trainings import Kennel, checkpoints, empty_record, lay_out
+from tests.faults.trainings import Kennel, checkpoints, lay_out
 from tests.photographs import jpeg
-
-
-@pytest.fixture(scope="module")
-def stable() -> Iterator[Kennel]:
-    """Starts trainings in milliseconds."""
-    kennel = Kennel()
-    yield kennel
-    kennel.close()
-
-
-@pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_record(tmp_path_factory.mktemp("record"))
 
 
 def cut(path: Path) -> None:

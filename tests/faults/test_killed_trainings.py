@@ -5,52 +5,29 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.trainings import Kennel, checkpoints, empty_record, lay_out, recorded, results, wait_until
+from tests.faults.trainings import (
+    Kennel,
+    checkpoints,
+    lay_out,
+    left_alone,
+    recorded,
+    results,
+    said,
+    wait_until,
+)
 
 DECODERS = ("lstm", "attention", "updown", "transformer")
 KILLS = int(os.environ.get("CAPFLOW_KILLS", "12"))
-
-
-@pytest.fixture(scope="module")
-def stable() -> Iterator[Kennel]:
-    """Starts trainings in milliseconds."""
-    kennel = Kennel()
-    yield kennel
-    kennel.close()
-
-
-@pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_record(tmp_path_factory.mktemp("record"))
 
 
 @pytest.fixture
 def folder(tmp_path: Path, record: Path) -> Path:
     lay_out(tmp_path, record)
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def whole(stable: Kennel, record: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same checkout, in which the training was left alone; it made no checkpoint but at epochs."""
-    folder = tmp_path_factory.mktemp("whole")
-    lay_out(folder, record)
-    left_alone(stable, folder)
-    return folder
-
-
-def left_alone(stable: Kennel, folder: Path) -> None:
-    assert stable.exit_code(stable.start(folder, interval=1e9)) == 0, said(folder)
-
-
-def said(folder: Path) -> str:
-    path = folder / "stderr.txt"
-    return path.read_text() if path.exists() else ""
 
 
 def assert_ends_alike(stable: Kennel, folder: Path, other: Path) -> None:

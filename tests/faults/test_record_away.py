@@ -13,37 +13,15 @@ import pytest
 
 from tests.checkout import environment
 from tests.faults.mlflow_server import MlflowServer, free_port, silence
-from tests.faults.trainings import Kennel, checkpoints, empty_record, lay_out, recorded, results, wait_until
+from tests.faults.trainings import Kennel, checkpoints, lay_out, recorded, results, said, wait_until
 
 COMMAND = [sys.executable, "-c", "from capflow.cli import main; main()", "record"]
-
-
-@pytest.fixture(scope="module")
-def stable() -> Iterator[Kennel]:
-    """Starts trainings in milliseconds."""
-    kennel = Kennel()
-    yield kennel
-    kennel.close()
-
-
-@pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_record(tmp_path_factory.mktemp("record"))
 
 
 @pytest.fixture
 def folder(tmp_path: Path, record: Path) -> Path:
     lay_out(tmp_path, record)
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def whole(stable: Kennel, record: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same checkout, in which MLflow was there all the time."""
-    folder = tmp_path_factory.mktemp("whole")
-    lay_out(folder, record)
-    assert stable.exit_code(stable.start(folder, interval=1e9)) == 0, said(folder)
-    return folder
 
 
 @pytest.fixture
@@ -56,10 +34,6 @@ def server(folder: Path) -> Iterator[MlflowServer]:
     server = MlflowServer(folder)
     yield server
     server.kill()
-
-
-def said(folder: Path) -> str:
-    return (folder / "stderr.txt").read_text()
 
 
 def waiting(folder: Path) -> list[str]:

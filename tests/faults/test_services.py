@@ -19,14 +19,6 @@ CAPFLOW = (sys.executable, "-c", "from capflow.cli import main; main()")
 
 
 @pytest.fixture
-def stable() -> Iterator[Kennel]:
-    """Starts trainings in milliseconds."""
-    kennel = Kennel()
-    yield kennel
-    kennel.close()
-
-
-@pytest.fixture
 def database() -> Iterator[str]:
     with postgres() as address:
         yield address

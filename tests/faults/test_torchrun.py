@@ -19,16 +19,11 @@ import pytest
 import yaml
 
 from tests.checkout import ROOT, environment
-from tests.faults.trainings import checkpoints, empty_record, lay_out, recorded, results, wait_until
+from tests.faults.trainings import checkpoints, lay_out, recorded, results, wait_until
 from tests.training.test_together import numbers
 
 pytestmark = pytest.mark.slow
 TIMEOUT = 10
-
-
-@pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_record(tmp_path_factory.mktemp("record"))
 
 
 def prepare(folder: Path, record: Path, dropout: float = 0.3) -> Path:
@@ -141,6 +136,21 @@ def test_a_signal_ends_all_with_a_checkpoint_and_the_same_command_goes_on(
     assert not ranks(folder)
     finished(folder)
     assert_alike(folder, whole)
+
+
+def test_row_30_ctrl_c_twice_leaves_at_once_whatever_one_waits_for(record: Path, tmp_path: Path) -> None:
+    folder = prepare(tmp_path, record)
+    process = start(folder)
+    at_work(folder)
+    os.kill(ranks(folder)[1], signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130, said(folder)
+    assert time.monotonic() - began < 5
+    assert not ranks(folder)
+    assert "Traceback" not in said(folder)
 
 
 def test_row_39_what_two_began_one_goes_on_with(record: Path, tmp_path: Path) -> None:

@@ -118,6 +118,17 @@ def recorded_in(cursor: Any) -> list[tuple[str, Counter[tuple[Any, ...]]]]:
     return [(status, numbers[row]) for row, status in runs.items()]
 
 
+def left_alone(stable: "Kennel", folder: Path) -> None:
+    """Train in a checkout to the end; checkpoints are made at the ends of epochs alone."""
+    assert stable.exit_code(stable.start(folder, interval=1e9)) == 0, said(folder)
+
+
+def said(folder: Path) -> str:
+    """What trainings in a checkout have said."""
+    path = folder / "stderr.txt"
+    return path.read_text() if path.exists() else ""
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """All checkpoints in a checkout, oldest first."""
     return sorted((folder / ".capflow/checkpoints").glob("*/[0-9]*.*.json"))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from capflow.engine import cores
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -23,7 +25,8 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
         Exception: what ``work`` raises, in its turn.
     """
     coming: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    with ThreadPoolExecutor(cores(beside)) as pool:
         for item in items:
             coming.append(pool.submit(work, item))
             if len(coming) > _AHEAD:

@@ -129,6 +129,8 @@ class Manifest:
             with replacing(self._folder / TABLE) as temporary:
                 parquet.write_table(_table(self._entries.values()), temporary, write_page_checksum=True)
         journal.unlink(missing_ok=True)
+        for left in self._folder.glob(f".{TABLE}.*.tmp"):  # of a process that was killed while it did this
+            left.unlink()
 
 
 def read(folder: Path) -> dict[str, Entry]:

@@ -3,8 +3,11 @@
 Each process has a part of the batch; means and variances are those of the whole, and so are their gradients:
 
     m = 1/n sum over processes and rows of x,    v = 1/n sum over processes and rows of (x - m)^2
+    y = w z + b,    z = (x - m) (v + eps)^-0.5
+    dx = w (v + eps)^-0.5 (dy - 1/n sum of dy - z/n sum of dy z)
 
-PyTorch's ``SyncBatchNorm`` does this on GPUs alone.
+That is one message each way (Ioffe, Szegedy: Batch Normalization, ICML 2015). PyTorch's ``SyncBatchNorm`` does
+this on GPUs alone; here its own kernels do the rest on any device.
 """
 
 from collections.abc import Callable
@@ -34,25 +37,50 @@ def _forward(norm: _BatchNorm, usual: Callable[[Tensor], Tensor], sharing: Shari
     if not (norm.training and sharing.wanted):
         return usual(values)
     rows = values.flatten(0, -2) if isinstance(norm, Standardise) else values
-    return _normalised(norm, sharing.processes, rows).to(values.dtype).view_as(values)
+    seen: Tensor = _Normalised.apply(rows.float(), norm.weight, norm.bias, norm, sharing.processes)
+    # A layer that works in place, on a view, would lose the order of channels that convolutions are fast in.
+    return (seen.view_as(values) if rows is not values else seen).to(values.dtype)
 
 
-def _normalised(norm: _BatchNorm, processes: Processes, values: Tensor) -> Tensor:
+class _Normalised(torch.autograd.Function):
     """Values [N, channels, ...] by the mean and the variance of all processes' ones."""
-    values = values.float()
-    places = [place for place in range(values.dim()) if place != 1]
-    shape = [-1 if place == 1 else 1 for place in range(values.dim())]
-    own = values.new_tensor([values.numel() / values.shape[1]])
-    total = _total(torch.cat([values.sum(places), own]), processes)
-    count, mean = total[-1].detach(), total[:-1] / total[-1].detach()
-    apart = values - mean.view(shape)
-    variance = _total(apart.square().sum(places), processes) / count
-    _remember(norm, mean.detach(), variance.detach() * count / (count - 1))
-    scaled = apart * (variance + norm.eps).rsqrt().view(shape)
-    return scaled * norm.weight.view(shape) + norm.bias.view(shape)
+
+    @staticmethod
+    def forward(
+        ctx: Any, values: Tensor, weight: Tensor, bias: Tensor, norm: _BatchNorm, processes: Processes
+    ) -> Tensor:
+        count, mean, variance = _moments(values, processes)
+        _remember(norm, mean, variance * count / (count - 1))
+        ctx.save_for_backward(values, weight, mean, variance)
+        ctx.count, ctx.eps, ctx.processes = count, norm.eps, processes
+        return nn.functional.batch_norm(values, mean, variance, weight, bias, eps=norm.eps)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        values, weight, mean, variance = ctx.saved_tensors
+        _, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, values, weight, mean, variance, None, None, False, ctx.eps, [False, True, True]
+        )
+        along, all_over = by_weight.clone(), by_bias.clone()
+        ctx.processes.add(along, all_over)
+        shape = [-1 if place == 1 else 1 for place in range(values.dim())]
+        scale = (variance + ctx.eps).rsqrt()
+        slope = (-scale * along / ctx.count).view(shape)
+        found = gradient - (all_over / ctx.count).view(shape)
+        found.addcmul_(values - mean.view(shape), slope).mul_((weight * scale).view(shape))
+        return found, by_weight, by_bias, None, None
 
 
-@torch.no_grad()
+def _moments(values: Tensor, processes: Processes) -> tuple[Tensor, Tensor, Tensor]:
+    """The rows of all processes, their mean and their variance; sums of squares want double precision."""
+    mean, variance = (found.double() for found in torch.batch_norm_update_stats(values, None, None, 0.0))
+    rows = mean.new_tensor([values.numel() / values.shape[1]])
+    sums, squares = rows * mean, rows * (variance + mean.square())
+    processes.add(rows, sums, squares)
+    mean = sums / rows
+    return rows.float(), mean.float(), (squares / rows - mean.square()).float()
+
+
 def _remember(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
     """What evaluation goes by, as PyTorch's batch norms learn it."""
     share = norm.momentum or 0.0
@@ -61,25 +89,3 @@ def _remember(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
             kept.lerp_(found, share)
     if norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
-
-
-class _Total(torch.autograd.Function):
-    """The sum over processes; what its sum is needed for on one process, all that were added learn from."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, processes: Processes) -> Tensor:
-        ctx.processes = processes
-        total = values.clone()
-        processes.add(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        total = gradient.clone()
-        ctx.processes.add(total)
-        return total, None
-
-
-def _total(values: Tensor, processes: Processes) -> Tensor:
-    total: Tensor = _Total.apply(values, processes)
-    return total
