@@ -6,8 +6,8 @@ Each process has a part of the batch; means and variances are those of the whole
     y = w z + b,    z = (x - m) (v + eps)^-0.5
     dx = w (v + eps)^-0.5 (dy - 1/n sum of dy - z/n sum of dy z)
 
-That is one message each way (Ioffe, Szegedy: Batch Normalization, ICML 2015). PyTorch's ``SyncBatchNorm`` does
-this on GPUs alone; here its own kernels do the rest on any device.
+That is one message each way (Ioffe, Szegedy: Batch Normalization, ICML 2015). PyTorch's ``SyncBatchNorm``
+does this on GPUs alone; here its own kernels do the rest on any device.
 """
 
 from collections.abc import Callable
