@@ -80,8 +80,7 @@ def build_model(params: Params, vocabulary: Vocabulary) -> Captioner:
     model = Captioner(config)
     load_encoder(model.encoder, project.ENCODER / "weights.safetensors")
     if params.train.start != "none":
-        folder = project.WEIGHTS / params.train.start
-        take_weights(model, vocabulary, folder, stored=params.stored_features)
+        take_weights(model, vocabulary, params.train.start, stored=params.stored_features)
     return model
 
 

@@ -48,6 +48,15 @@ def test_row_37_other_data_are_another_training(folder: Path) -> None:
     assert digest() != before
 
 
+def test_row_37_another_start_is_another_training() -> None:
+    for name in ("first", "second"):
+        write_json(project.WEIGHTS / name / "model.json", name)
+    found = {digest(), *(digest(train={"start": name}) for name in ("first", "second"))}
+    write_json(project.WEIGHTS / "first" / "model.json", "retrained")
+    found.add(digest(train={"start": "first"}))
+    assert len(found) == 4
+
+
 def test_row_37_other_code_another_device_or_another_pytorch_is_another_training(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

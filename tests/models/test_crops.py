@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from capflow.models.crops import StoredViews, resized_parts
+from capflow.models.crops import StoredViews, random_boxes, resized_parts
 from tests.tiny import SIDE, params, pixels
 
 COUNT = 6
@@ -22,6 +22,22 @@ def test_parts_are_resized_as_pillow_does() -> None:
     part = resized_parts(torch.from_numpy(picture), torch.tensor([[8, 3, 8, 20]]), SIDE)[0].numpy()
     peer = Image.fromarray(picture[0]).crop((3, 8, 23, 16)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     assert np.abs(part.astype(int) - np.asarray(peer).astype(int)).max() <= 1
+
+
+def test_boxes_have_all_sizes_and_shapes_and_lie_inside() -> None:
+    size, area = 1000, 0.3
+    top, left, height, width = random_boxes(4000, size, area, torch.Generator().manual_seed(1)).T
+    assert min(int(top.min()), int(left.min())) >= 0
+    assert max(int((top + height).max()), int((left + width).max())) <= size
+    share, shape = height * width / size**2, (width / height).log()
+    assert area - 0.01 < share.min() < area + 0.01
+    assert share.max() > 0.95
+    assert abs(share.mean() - (1 + area) / 2) < 0.05
+    assert np.log(4 / 3) - 0.01 < shape.max() < np.log(4 / 3) + 0.01
+    assert -np.log(4 / 3) - 0.01 < shape.min() < -np.log(4 / 3) + 0.01
+    assert abs(shape.mean()) < 0.01
+    rest = top[height < size] / (size - height)[height < size]
+    assert abs(rest.mean() - 0.5) < 0.02
 
 
 def views(*, mirrored: bool, crops: int, seed: int = 1) -> StoredViews:

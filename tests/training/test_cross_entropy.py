@@ -18,7 +18,7 @@ def test_guesses_are_the_likeliest_words_after_those_that_people_wrote(kind: str
     said = tokens[:, 1:]
     with torch.no_grad():
         likeliest = logits(model, features, PICTURE, tokens)
-        likeliest[:, PAD] = -torch.inf
+        likeliest[:, [PAD, END]] = -torch.inf
         all_guessed = with_guesses(model, features, PICTURE, tokens, 1.0)[:, 1:]
         none_guessed = with_guesses(model, features, PICTURE, tokens, 0.0)
         some = with_guesses(model, features, PICTURE, tokens, 0.5)[:, 1:]

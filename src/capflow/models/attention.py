@@ -1,7 +1,8 @@
 """Show, Attend and Tell: an LSTM that looks at the grid of the picture before each word.
 
 Xu, Ba, Kiros, Cho, Courville, Salakhutdinov, Zemel, Bengio: Show, Attend and Tell: Neural Image Caption
-Generation with Visual Attention (ICML 2015), with soft attention, the gate, and logits from h_t alone.
+Generation with Visual Attention (ICML 2015), with soft attention, a gate for each channel instead of one
+for all, as most implementations have it, and logits from h_t alone.
 With the cells v_i of the picture, z(h) what is seen of them (:mod:`capflow.models.soft`, f = ReLU), and
 x_t = E w_t:
 

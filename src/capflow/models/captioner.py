@@ -92,9 +92,13 @@ class Captioner(nn.Module):
 
 
 def same_weights(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two modules of one kind have the same weights."""
+    """Whether two modules of one kind have the same weights; what batch norms have counted is none."""
     weights = other.state_dict()
-    return all(torch.equal(mine.cpu(), weights[name].cpu()) for name, mine in one.state_dict().items())
+    return all(
+        torch.equal(mine.cpu(), weights[name].cpu())
+        for name, mine in one.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    )
 
 
 def save_captioner(folder: Path, model: Captioner, vocabulary: Vocabulary) -> None:

@@ -62,7 +62,7 @@ def with_guesses(decoder: Decoder, features: Tensor, picture: Tensor, tokens: Te
     """
     said = tokens[:, 1:]
     logits = decoder.words(decoder(features, picture, tokens).hidden)
-    logits[:, PAD] = -torch.inf  # it would end the caption
+    logits[:, [PAD, END]] = -torch.inf  # they would end the caption
     guesses = said.clone()
     guesses[said != PAD] = logits.argmax(-1)
     replaced = (torch.rand(said.shape, device=said.device) < share) & (said != PAD) & (said != END)

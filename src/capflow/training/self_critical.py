@@ -13,7 +13,8 @@ captions come to end with "with a".
 The reward is CIDEr-D, to which BLEU-4 may be added with a weight (Ranzato, Chopra, Auli, Zaremba: Sequence
 Level Training with Recurrent Neural Networks, ICLR 2016, train with BLEU-4 alone).
 
-Captions are drawn without dropout and without a gradient; one pass over all of them gives log p.
+Captions are drawn without dropout, from running statistics, and without a gradient; one pass over all of
+them, as training has it, gives log p. So the model that draws is not quite the one whose gradient is taken.
 """
 
 import numpy as np

@@ -94,9 +94,14 @@ def _scores(scores: Mapping[str, float], absent: Mapping[str, str]) -> str:
 def _curves(steps: Rows, epochs: Rows) -> str:
     train, val = points(steps, "step", "train_loss"), points(epochs, "step", "val_loss")
     cider, rate = points(epochs, "epoch", "val_CIDEr"), points(steps, "step", "lr")
+    reward, bad = points(steps, "step", "reward"), points(epochs, "epoch", "val_bad_endings")
     charts = (
         line_chart("Loss", "step", [Series("train", train), Series("val", val)]),
+        line_chart("Reward of captions drawn", "step", [Series("reward", reward)]) if reward else "",
         line_chart("CIDEr of val", "epoch", [Series("CIDEr", cider)]),
+        line_chart("Captions of val that break off", "epoch", [Series("share", bad)])
+        if any(y for _, y in bad)
+        else "",
         line_chart("Learning rate", "step", [Series("rate", rate)]),
     )
     return f'<div class="charts">\n{"".join(charts)}</div>\n' if any(charts) else ""
