@@ -10,10 +10,10 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-slow lint ui bench bench-gpu clean lock
+.PHONY: help repro test test-slow test-browser lint demo ui bench bench-gpu clean lock
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z._-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z._-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv: .venv/installed  ## Create or update the environment from requirements.lock
 
@@ -41,11 +41,21 @@ test: lint  ## Run every check but the slow ones
 test-slow: .venv/installed  ## Run the slow checks
 	python -m pytest -m slow
 
+EXTRA := $(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps --requirement
+
+test-browser: .venv/installed  ## Look at all pages with a browser (Chromium)
+	$(EXTRA) requirements-demo.lock --requirement requirements-browser.lock
+	python -m pytest -m browser
+
+demo: .venv/installed  ## Try models on a page, http://127.0.0.1:8080
+	$(EXTRA) requirements-demo.lock
+	capflow demo
+
 ui: .venv/installed  ## Open the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri $(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)
 
 bench: .venv/installed  ## Measure speed against what people use
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps --requirement requirements-bench.lock
+	$(EXTRA) requirements-bench.lock
 	python -m benchmarks
 
 bench-gpu: .venv/installed  ## Measure on a GPU
@@ -56,6 +66,11 @@ lock: .venv/installed  ## Compile requirements.lock afresh from pyproject.toml
 		--python-version 3.11 --upgrade --group dev pyproject.toml --output-file requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
 		--group bench --output-file requirements-bench.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
+		--constraint requirements.lock --group browser --output-file requirements-browser.lock
+	python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["demo"])' \
+		| $(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
+		--constraint requirements.lock --output-file requirements-demo.lock -
 
 clean:  ## Remove the environment and caches; artifacts and records stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

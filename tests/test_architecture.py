@@ -18,7 +18,7 @@ LAYERS = [
     *("files", "locks", "project", "sections", "params"),
     *("text", "data", "models", "evaluation", "training"),
 ]
-TOP = ["tracking", "record", "photographs", "dvcfiles", "identity", "verify", "revisions", "comparing", "cli"]
+TOP = ["tracking", "record", "photographs", "dvcfiles", "identity", "verify", "revisions", "comparing", "demo", "cli"]
 FORBIDDEN = {("evaluation", "models"), ("models", "data")}
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
@@ -23,6 +23,7 @@ from capflow.errors import CapflowError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 EXPERIMENT = "capflow"
 BATCH = 500
@@ -129,7 +130,14 @@ class Store:
         """The runs with a tag, the latest first."""
         with _translated(self._uri):
             runs = self._client.search_runs([self._experiment], f"tags.`{tag}` = '{value}'")
-        return [Row(run.info.run_id, run.data.params, run.data.metrics, run.data.tags) for run in runs]
+        return [_row(run) for run in runs]
+
+    def finished(self) -> list[tuple[Row, Path]]:
+        """The finished runs, the latest first, each with the folder of its files: those on this machine."""
+        with _translated(self._uri):
+            runs = self._client.search_runs([self._experiment], "attributes.status = 'FINISHED'")
+        places = [(run, urlsplit(run.info.artifact_uri)) for run in runs]
+        return [(_row(run), Path(unquote(place.path))) for run, place in places if place.scheme == "file"]
 
     def create(self, name: str, tags: Mapping[str, str], at: int) -> str:
         """A new run that began at some time."""
@@ -199,6 +207,10 @@ class Store:
                 if self._client.get_run(run).info.lifecycle_stage == "deleted":
                     raise GoneError(run) from None
             raise
+
+
+def _row(run: Run) -> Row:
+    return Row(run.info.run_id, run.data.params, run.data.metrics, run.data.tags)
 
 
 @contextmanager

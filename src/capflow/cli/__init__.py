@@ -10,13 +10,14 @@ interruption.ends_quietly()  # first of all: what follows takes a while
 import logging
 import sys
 
-from capflow.cli import captioning, fetching, recording, reporting, scoring, showing, verifying
+from capflow.cli import captioning, demo, fetching, recording, reporting, scoring, showing, verifying
 from capflow.cli.app import app
 from capflow.errors import CapflowError, sentence
 
 __all__ = [
     "app",
     "captioning",
+    "demo",
     "fetching",
     "main",
     "recording",

@@ -1,0 +1,45 @@
+"""``capflow demo``."""
+
+import importlib.util
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from capflow import project
+from capflow.cli.app import app
+from capflow.cli.captioning import search_of
+from capflow.errors import CapflowError
+
+
+@app.command()
+def demo(
+    model: Annotated[
+        list[Path] | None, typer.Option(help="A model folder to choose from; none: those of the checkout.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1024, max=65535, help="Of the page, on 127.0.0.1.")] = 8080,
+) -> None:
+    """Serve a page to try models on: drop a picture, see its captions and where the model looked."""
+    if importlib.util.find_spec("nicegui") is None:
+        raise CapflowError("the page is made with NiceGUI, which is not installed; `make demo` does that.")
+    _refuse_taken(port)
+    from capflow.demo.answer import BEST
+    from capflow.demo.choices import models_of
+    from capflow.demo.page import serve
+
+    def models() -> dict[str, str]:
+        return {str(folder): str(folder) for folder in model} if model else models_of(project.root())
+
+    models()
+    search = search_of(beam=None, best=BEST, seed=None)
+    serve(models, search, port, lambda: typer.echo(f"Open http://127.0.0.1:{port}/ ; Ctrl-C ends it."))
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise CapflowError(f"port {port} is taken by another program; choose one with --port.") from None
