@@ -44,6 +44,9 @@ class Nowhere:
     def log(self, *_: object) -> None:
         """Forget it."""
 
+    def samples(self, *_: object) -> None:
+        """Forget them."""
+
     def flush(self) -> None:
         """Nothing waits."""
 

@@ -10,12 +10,12 @@ from capflow.data.captions import EncodedCaptions
 from capflow.data.scenes.truth import truth_scores
 from capflow.errors import CapflowError
 from capflow.evaluation.pages import per_image_table, write_report
-from capflow.evaluation.results import read_results
+from capflow.evaluation.results import read_results, references_digest
 from capflow.evaluation.scores import score
 from capflow.evaluation.variety import Variety, doubt, variety
 from capflow.files import folder_digest, write_json, write_text
 from capflow.params import Params, Split, load_params
-from capflow.record.recorder import record_scores
+from capflow.record.recorder import Scored, record_scores
 from capflow.text.vocabulary import Vocabulary
 from stages import run
 
@@ -35,7 +35,7 @@ def main() -> None:
     write_json(project.METRICS / "captions.json", counted.figures, indent=2)
     write_text(project.METRICS / "per_image.csv", per_image_table(scores, scored, captions))
     write_report(params, split, scored, captions, scores, totals, counted)
-    record(params, split, totals)
+    record(params, Scored(split, references_digest(scored.captions_of())), totals)
     for name, reason in scores.absent.items():
         logger.warning("%s is absent: %s", name, reason)
     if problem := doubt(counted, params):
@@ -60,11 +60,11 @@ def count(captions: Collection[str], split: Split) -> Variety:
     return variety(captions, references, train, Vocabulary.read(project.VOCAB / "vocab.json"))
 
 
-def record(params: Params, split: Split, totals: dict[str, float]) -> None:
+def record(params: Params, tested: Scored, totals: dict[str, float]) -> None:
     """Put the scores on the row of the run that trained the model."""
     files = ("scores.json", "captions.json", "report")
     artifacts = {name: project.METRICS / name for name in files}
-    record_scores(folder_digest(project.MODEL), params, totals, split, artifacts)
+    record_scores(folder_digest(project.MODEL), params, totals, tested, artifacts)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Train the captioner: data/vocab with data/features, or with data/tensors, to data/model."""
 
+import io
 import time
 
 import torch
+from PIL import Image
 
 from capflow import interruption, project
 from capflow.data import tensors
@@ -14,16 +16,17 @@ from capflow.models.devices import best_device, seed_everything
 from capflow.models.weights import load_encoder
 from capflow.params import Params, load_params
 from capflow.processes import Processes, together
-from capflow.record.recorder import training_run
+from capflow.record.recorder import RunRecorder, training_run
 from capflow.record.scoring import MODEL_TAG
 from capflow.text.vocabulary import Vocabulary
 from capflow.training.artifacts import open_batches, open_pictures
 from capflow.training.checkpoint import kept
 from capflow.training.curves import write_curves
+from capflow.training.history import Recorder, Unrecorded
 from capflow.training.keeping import Keeper
-from capflow.training.loop import Recorder, Split, Trainer, Unrecorded
+from capflow.training.loop import Split, Trainer
 from capflow.training.start import take_weights
-from capflow.training.validation import CaptionScore
+from capflow.training.validation import CaptionScore, sampled
 from stages import run
 
 
@@ -53,6 +56,7 @@ def lead(params: Params, model: Captioner, vocabulary: Vocabulary, processes: Pr
         interruption.heeded(processes.largest) as stops,
     ):
         recorder.tag("device", torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
+        show_pictures(recorder)
         processes.follow()
         trainer = build_trainer(params, model, vocabulary, recorder, stops, processes)
         history = Keeper(trainer, checkpoints, stops).run()
@@ -65,7 +69,16 @@ def lead(params: Params, model: Captioner, vocabulary: Vocabulary, processes: Pr
         digest = folder_digest(project.MODEL)
         recorder.adopt_scores(digest, params)
         recorder.tag(MODEL_TAG, digest)
-        recorder.folder(project.MODEL, "model")
+        recorder.model(project.MODEL, digest, params.generate)
+
+
+def show_pictures(recorder: RunRecorder) -> None:
+    """Store the pictures whose captions the record shows."""
+    pictures = tensors.read(project.TENSORS, "val")
+    for row in sampled(len(pictures.ids)):
+        png = io.BytesIO()
+        Image.fromarray(pictures.pixels[row]).save(png, "PNG")
+        recorder.picture(int(pictures.ids[row]), png.getvalue())
 
 
 def build_model(params: Params, vocabulary: Vocabulary) -> Captioner:
@@ -102,7 +115,7 @@ def build_trainer(
     train = Split(open_batches("train", params), seen, views)
     val = Split(open_batches("val", params), looked_at)
     drawn = sampling_of(params.generate.greedy())
-    return Trainer(model, train, val, score, drawn, params.train, recorder, processes)
+    return Trainer(model, train, val, score, drawn, params.train, recorder, processes, score.shown)
 
 
 if __name__ == "__main__":

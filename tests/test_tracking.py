@@ -11,9 +11,11 @@ import pytest
 from capflow import project
 from capflow.errors import CapflowError
 from capflow.params import Params, load_params
-from capflow.record.recorder import record_scores, training_run
+from capflow.record.recorder import Scored, record_scores, training_run
 from capflow.record.scoring import MODEL_TAG
 from tests.checkout import ROOT
+
+TESTED = Scored("test", "0123")
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def train(params: Params, model: str) -> None:
 
 def test_scores_join_the_row_of_their_model(params: Params) -> None:
     train(params, "model-a")
-    record_scores("model-a", params, {"CIDEr": 0.9}, "test", {})
+    record_scores("model-a", params, {"CIDEr": 0.9}, TESTED, {})
     assert query("select name, status from runs") == [("bold-try", "FINISHED")]
     assert query("select count(*) from metrics where key = 'lr'") == [(1200,)]
     assert query("select value from latest_metrics where key = 'CIDEr'") == [(0.9,)]
@@ -53,10 +55,10 @@ def test_scores_join_the_row_of_their_model(params: Params) -> None:
 
 def test_another_search_gets_a_row_of_its_own(params: Params) -> None:
     train(params, "model-a")
-    record_scores("model-a", params, {}, "test", {})
+    record_scores("model-a", params, {}, TESTED, {})
     wider = params.model_copy(update={"generate": params.generate.model_copy(update={"beam": 7})})
     for _ in range(2):
-        record_scores("model-a", wider, {"CIDEr": 0.95}, "test", {})
+        record_scores("model-a", wider, {"CIDEr": 0.95}, TESTED, {})
     assert sorted(query("select value from params where key = 'generate.beam'")) == [("3",), ("7",)]
     assert query("select count(*) from latest_metrics where key = 'train_loss'") == [(2,)]
 
@@ -106,7 +108,7 @@ def test_many_may_create_the_store_at_once(params: Params, tmp_path: Path) -> No
 
 def test_training_to_the_same_model_again_takes_its_scores_over(params: Params) -> None:
     train(params, "model-a")
-    record_scores("model-a", params, {"CIDEr": 0.9, "truth": 0.5}, "test", {})
+    record_scores("model-a", params, {"CIDEr": 0.9, "truth": 0.5}, TESTED, {})
     for model, rows in (("model-b", 1), ("model-a", 2)):
         with training_run(params, f"another of {model}") as recorder:
             recorder.adopt_scores(model, params)

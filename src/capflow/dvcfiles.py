@@ -20,6 +20,7 @@ from capflow.errors import CapflowError
 
 logger = logging.getLogger(__name__)
 
+_REMEDY = "wait until DVC has ended, if it runs, else restore it with `git restore dvc.lock`"
 FOLDER = ".dir"
 """How the digest of a folder ends."""
 
@@ -41,9 +42,7 @@ def outputs(root: Path) -> list[Recorded]:
     Raises:
         CapflowError: dvc.lock or dvc.yaml is not there, or not as DVC has it.
     """
-    locked = _stages(
-        root / "dvc.lock", "wait until DVC has ended, if it runs, else restore it with `git restore dvc.lock`"
-    )
+    locked = _stages(root / "dvc.lock", _REMEDY)
     pipeline = _stages(root / "dvc.yaml", "correct it")
     found: list[Recorded] = []
     for name, stage in locked.items():
@@ -59,6 +58,37 @@ def outputs(root: Path) -> list[Recorded]:
                 f"{root / 'dvc.lock'}: the stage {name} is not what DVC writes ({error!r}); "
                 "run `dvc repro`, or restore the file with `git restore dvc.lock`."
             ) from None
+    return found
+
+
+def inputs(root: Path) -> dict[tuple[str, Path], str]:
+    """The digests of what each stage read when it ran last, by stage and path from the root.
+
+    Raises:
+        CapflowError: dvc.lock is not there, or not as DVC has it.
+    """
+    return {
+        (name, Path(dep["path"])): str(dep["md5"])
+        for name, stage in _stages(root / "dvc.lock", _REMEDY).items()
+        for dep in stage.get("deps", [])
+        if "md5" in dep
+    }
+
+
+def locked_params(root: Path) -> dict[str, Any]:
+    """The sections of params.yaml as the stages had them when they ran last.
+
+    Raises:
+        CapflowError: dvc.lock is not there, or not as DVC has it.
+    """
+    found: dict[str, Any] = {}
+    for stage in _stages(root / "dvc.lock", _REMEDY).values():
+        for name, value in stage.get("params", {}).get("params.yaml", {}).items():
+            section, _, key = name.partition(".")
+            if key:
+                found.setdefault(section, {})[key] = value
+            else:
+                found[section] = (found.get(section) or {}) | value if isinstance(value, dict) else value
     return found
 
 

@@ -54,7 +54,8 @@ class PhotoCaptioner:
             CapflowError: it does not choose where to look.
         """
         [(caption, _)] = self([picture], params)
-        [seen] = gaze(self.models[0], _see(self.models[0], [picture]), [caption], self.vocabulary)
+        features = _see(self.models[0], self.shrink(picture)[:1])
+        [seen] = gaze(self.models[0], features, [caption], self.vocabulary)
         return seen
 
     def best(
@@ -67,13 +68,23 @@ class PhotoCaptioner:
         written: list[list[Caption]] = []
         for start in range(0, len(pictures), write.params.batch_size):
             chosen = pictures[start : start + write.params.batch_size]
-            written += write([_see(model, chosen) for model in self.models], count)
+            written += self.said([self.shrink(picture) for picture in chosen], write, count)
         return written
+
+    def shrink(self, picture: Pixels) -> list[Tensor]:
+        """A picture as each model is shown it, uint8 [size, size, 3]."""
+        wanted = [model.config.tensors for model in self.models]
+        return [resize(picture, tensors.size, tensors.fit) for tensors in wanted]
+
+    def said(
+        self, shrunk: Sequence[Sequence[Tensor]], write: Writer[Sequence[Tensor]], count: int
+    ) -> list[list[Caption]]:
+        """As :meth:`best`, of pictures that :meth:`shrink` has made small, all in one batch."""
+        shown = zip(*shrunk, strict=True)
+        return write([_see(model, pixels) for model, pixels in zip(self.models, shown, strict=True)], count)
 
 
 @torch.inference_mode()
-def _see(model: Captioner, pictures: Sequence[Pixels]) -> Tensor:
+def _see(model: Captioner, pixels: Sequence[Tensor]) -> Tensor:
     """What a model sees of pictures, float [N, cells, channels]."""
-    tensors = model.config.tensors
-    pixels = torch.stack([resize(picture, tensors.size, tensors.fit) for picture in pictures])
-    return model.encode(pixels.to(next(model.parameters()).device))
+    return model.encode(torch.stack(list(pixels)).to(next(model.parameters()).device))

@@ -11,12 +11,14 @@ import pytest
 from capflow import project, tracking
 from capflow.params import Params, load_params
 from capflow.record.journal import Journal, journals
-from capflow.record.recorder import RunRecorder, record_scores, training_run
+from capflow.record.recorder import RunRecorder, Scored, record_scores, training_run
 from capflow.record.scoring import MODEL_TAG
 from capflow.record.sending import send_all
 from capflow.tracking import Store
 from tests.checkout import ROOT
 from tests.faults.trainings import empty_record
+
+TESTED = Scored("test", "0123")
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def test_scores_come_after_the_training_and_once(params: Params, tmp_path: Path)
             log(recorder, range(1, 5))
             recorder.tag(MODEL_TAG, "model")
         for _ in range(2):
-            record_scores("model", params, {"CIDEr": 0.9}, "test", artifacts)
+            record_scores("model", params, {"CIDEr": 0.9}, TESTED, artifacts)
     assert len(journals(project.record())) == 3
     assert send_all(project.record(), Store()) == []
     assert query("select count(*) from runs") == [(1,)]
@@ -126,7 +128,7 @@ def test_scores_wait_for_a_training_that_another_process_is_sending(params: Para
     with without_mlflow():
         with training_run(params, "one") as recorder:
             recorder.tag(MODEL_TAG, "model")
-        record_scores("model", params, {"CIDEr": 0.9}, "test", {})
+        record_scores("model", params, {"CIDEr": 0.9}, TESTED, {})
     training, scores = journals(project.record())
     with training.sending():
         left = send_all(project.record(), Store())

@@ -1,7 +1,7 @@
 """Ten captions of five pictures whose features are stored, and trainings on them."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from capflow.models.captioner import Captioner
 from capflow.models.captioning import sampling_of
 from capflow.models.inputs import StoredFeatures
 from capflow.params import TrainParams
+from capflow.training.history import Sample
 from capflow.training.loop import Split, Trainer
 from tests.tiny import CPU, captioner, captions, generate_params
 
@@ -43,6 +44,9 @@ class Notes:
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self.rows.append((step, dict(values)))
+
+    def samples(self, rows: Sequence[Sample]) -> None:
+        """Forget them."""
 
     def flush(self) -> None:
         """Nothing waits."""

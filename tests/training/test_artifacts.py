@@ -13,7 +13,7 @@ from capflow.files import write_json, write_text
 from capflow.models.inputs import AugmentedPixels, EncodedPixels, StoredFeatures
 from capflow.training.artifacts import open_batches, open_pictures
 from capflow.training.curves import write_curves
-from capflow.training.loop import History
+from capflow.training.history import History
 from tests.tiny import VOCABULARY, captioner, captions, params, pixels
 
 TRAINED = {"encoder": {"trainable": True}}

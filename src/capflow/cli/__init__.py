@@ -10,7 +10,18 @@ interruption.ends_quietly()  # first of all: what follows takes a while
 import logging
 import sys
 
-from capflow.cli import captioning, demo, fetching, recording, reporting, scoring, showing, verifying
+from capflow.cli import (
+    captioning,
+    demo,
+    exporting,
+    fetching,
+    promoting,
+    recording,
+    reporting,
+    scoring,
+    showing,
+    verifying,
+)
 from capflow.cli.app import app
 from capflow.errors import CapflowError, sentence
 
@@ -18,8 +29,10 @@ __all__ = [
     "app",
     "captioning",
     "demo",
+    "exporting",
     "fetching",
     "main",
+    "promoting",
     "recording",
     "reporting",
     "scoring",

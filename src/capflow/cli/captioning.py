@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,11 @@ _AT_A_TIME = 64
 def caption(
     photos: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, GIF, BMP, TIFF.")],
     model: Annotated[
-        list[Path] | None, typer.Option(help="A model folder; several speak together; none: data/model.")
+        list[str] | None,
+        typer.Option(
+            help="A folder, runs:/<id>/model or models:/capflow@champion; several speak together; "
+            "none: data/model."
+        ),
     ] = None,
     beam: Annotated[int | None, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = None,
     best: Annotated[
@@ -38,8 +43,10 @@ def caption(
     from capflow.bars import bar
     from capflow.photographs import PhotoCaptioner
 
-    captioner = PhotoCaptioner.load(*(model or [project.root() / project.MODEL]))
-    write = captioner.writer(search_of(beam, best, seed))
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = [_folder(name, Path(temporary)) for name in model or [str(project.root() / project.MODEL)]]
+        captioner = PhotoCaptioner.load(*folders)
+        write = captioner.writer(search_of(beam, best, seed, folders[0]))
     rows, unreadable = [], []
     # On a terminal captions are what moves; a bar is for those that wait for a file of them.
     starts = range(0, len(photos), _AT_A_TIME)
@@ -60,17 +67,29 @@ def caption(
         raise CapflowError(" ".join(unreadable))
 
 
-def search_of(beam: int | None, best: int, seed: int | None) -> "GenerateParams":
-    """As the checkout's own captions are searched for; a model folder elsewhere gets usual settings."""
+def _folder(name: str, temporary: Path) -> Path:
+    """A model folder, fetched if it has an address of MLflow's."""
+    if not name.startswith(("runs:/", "models:/")):
+        return Path(name)
+    from capflow.tracking.models import fetch
+
+    return fetch(name, Path(tempfile.mkdtemp(dir=temporary)))
+
+
+def search_of(beam: int | None, best: int, seed: int | None, model: Path) -> "GenerateParams":
+    """As the model folder says, or as the checkout's own captions are searched for, else usual settings."""
+    from capflow.models.search import read_search
     from capflow.params import ELSEWHERE, GenerateParams, load_params
     from capflow.sections import parse
 
-    try:
-        path = project.root() / "params.yaml"
-    except CapflowError:
-        path, usual = Path("the usual settings"), ELSEWHERE
-    else:
-        usual = load_params(path).generate
+    path, usual = model / "search.json", read_search(model)
+    if usual is None:
+        try:
+            path = project.root() / "params.yaml"
+        except CapflowError:
+            path, usual = Path("the usual settings"), ELSEWHERE
+        else:
+            usual = load_params(path).generate
     if seed is None:
         asked = {"method": "beam", "beam": max(beam or usual.beam, best)}
     else:

@@ -57,6 +57,7 @@ def _attention(photo: Path, model: Path | None) -> bytes:
     from capflow.photographs import PhotoCaptioner
 
     pixels = decode(photo.read_bytes(), str(photo))
-    captioner = PhotoCaptioner.load(model or project.root() / project.MODEL)
-    search = search_of(beam=None, best=1, seed=None)
+    folder = model or project.root() / project.MODEL
+    captioner = PhotoCaptioner.load(folder)
+    search = search_of(beam=None, best=1, seed=None, model=folder)
     return draw_words(pixels, View(**view(captioner.models[0])), *captioner.gaze(pixels, search))

@@ -1,5 +1,8 @@
 """Captions on disk: references in COCO captions JSON, predictions in COCO results JSON."""
 
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +18,12 @@ def read_references(path: Path) -> dict[int, list[str]]:
         CapflowError: names the file and the first record that is wrong.
     """
     return annotations.read(path).captions_of()
+
+
+def references_digest(references: Mapping[int, Sequence[str]]) -> str:
+    """32 characters that say which pictures were scored, and by which references."""
+    whole = json.dumps({str(image): list(references[image]) for image in sorted(references)})
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
 def read_results(path: Path) -> dict[int, str]:

@@ -5,27 +5,41 @@ few seconds spent on it, so that what works is on record when a stage ends, and 
 sent by a later stage, or by ``capflow record``.
 """
 
+import json
 import logging
-import os
+import shutil
+import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import NamedTuple
 
 from capflow import project, tracking
-from capflow.params import Params
+from capflow.models.search import write_search
+from capflow.params import GenerateParams, Params
+from capflow.record import scoring
 from capflow.record.journal import Entry, Journal, entry
+from capflow.record.origin import digests, flatten, inputs, origin, run_name
 from capflow.record.postman import Postman
+from capflow.record.system import Watch
+from capflow.tracking import models
 
 logger = logging.getLogger(__name__)
 
-_SEARCH_SECTIONS = ("generate.", "evaluate.")
+SAMPLES = "samples.json"
+"""The table of sample captions, which MLflow shows with the pictures."""
+
 _PATIENCE = 60.0  # seconds that scores, which nobody waits for, may take on their way
 _INTERVAL = 1.0  # seconds that a number may wait before it is written to the journal
+
+
+class Scored(NamedTuple):
+    """A split that was captioned, and a digest of its pictures and references."""
+
+    split: str
+    digest: str
 
 
 class RunRecorder:
@@ -38,9 +52,12 @@ class RunRecorder:
         self._written, self._failed = time.monotonic(), False
         numbers = (line.entry for line in journal.lines() if line.entry["kind"] == "numbers")
         self._told = {(name, one["step"]) for one in numbers for name in one["values"]}
+        self._pictures: dict[int, str] = {}
+        self._system = Watch.asked()
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Record values at a step."""
+        """Record values at a step, and what the machine does, where that is asked for."""
+        values = {**values, **(self._system.look() if self._system else {})}
         new = {name: float(value) for name, value in values.items() if (name, step) not in self._told}
         if new:
             self._waiting.append(entry("numbers", step=step, values=new))
@@ -74,13 +91,54 @@ class RunRecorder:
         """Store one file, as it is now."""
         self.tell(self._journal.keep(path, name or path.name))
 
+    def picture(self, image: int, png: bytes) -> None:
+        """Store a picture whose captions :meth:`samples` will show."""
+        self._pictures[image] = name = f"samples/{image}.png"
+        self._content(png, name)
+
+    def samples(self, rows: Sequence[tuple[int, int, str]]) -> None:
+        """Store the table of sample captions: the epoch, the picture and its caption, all rows so far."""
+        if not (rows and self._pictures):
+            return
+        shown = {
+            image: {"type": "image", "filepath": name, "compressed_filepath": name}
+            for image, name in self._pictures.items()
+        }
+        table = {
+            "columns": ["epoch", "image_id", "picture", "caption"],
+            "data": [[epoch, image, shown.get(image), said] for epoch, image, said in rows],
+        }
+        self._content(json.dumps(table).encode(), SAMPLES)
+        self.tag("mlflow.loggedArtifacts", json.dumps([{"path": SAMPLES, "type": "table"}]))
+
+    def model(self, folder: Path, digest: str, search: GenerateParams) -> None:
+        """Store a model as MLflow serves it, and have it registered.
+
+        Args:
+            folder: the model folder.
+            digest: of the model.
+            search: how its captions are searched for where it is served.
+        """
+        with tempfile.TemporaryDirectory(dir=project.store()) as temporary:
+            copy, packed = Path(temporary, "model"), Path(temporary, "model.zip")
+            shutil.copytree(folder, copy)
+            write_search(copy, search)
+            models.pack(copy, packed)
+            self.tell(self._journal.keep(packed, packed.name) | {"kind": "model", "model": digest})
+
+    def _content(self, content: bytes, name: str) -> None:
+        with tempfile.NamedTemporaryFile(dir=project.store()) as file:
+            file.write(content)
+            file.flush()
+            self.file(Path(file.name), name)
+
     def tell(self, *entries: Entry) -> None:
         """Record whatever a journal may hold."""
         self._waiting += entries
 
     def adopt_scores(self, model_digest: str, params: Params) -> None:
         """Take over the scores of an earlier run that led to the very same model, if there is one."""
-        self.tell(entry("adopt", model=model_digest, search=_flatten(params, search=True)))
+        self.tell(entry("adopt", model=model_digest, search=flatten(params, search=True)))
 
     def _try(self) -> None:
         """Write what is waiting; where that fails, training goes on, and :meth:`flush` will say so."""
@@ -130,15 +188,20 @@ def _begin(journal: Journal, params: Params, name: str, postman: Postman) -> Run
     if journal.size() and journal.address() != tracking.address():
         journal.forget()  # another store has nothing of it
     recorder = RunRecorder(journal)
-    recorder.tell(entry("begin", training=name, store=tracking.address(), name=_run_name(), tags=_origin()))
-    recorder.params(_flatten(params, search=False) | _data_digests())
+    recorder.tell(entry("begin", training=name, store=tracking.address(), name=run_name(), tags=origin()))
+    recorder.params(flatten(params, search=False) | digests())
+    recorder.tell(entry("inputs", inputs=inputs(params)))
     recorder.flush()
     postman.begin()
     return recorder
 
 
 def record_scores(
-    model_digest: str, params: Params, totals: Mapping[str, float], split: str, artifacts: Mapping[str, Path]
+    model_digest: str,
+    params: Params,
+    totals: Mapping[str, float],
+    tested: Scored,
+    artifacts: Mapping[str, Path],
 ) -> None:
     """Put the scores of a split's captions on the row of the model.
 
@@ -146,13 +209,13 @@ def record_scores(
         model_digest: of the model.
         params: with which it was trained and its captions were searched for.
         totals: the scores.
-        split: whose captions.
+        tested: what was captioned.
         artifacts: files and folders to be stored, by name.
     """
     journal = Journal(project.record() / uuid.uuid4().hex)
     with Postman(journal, _PATIENCE) as postman, journal.writing():
         recorder = RunRecorder(journal)
-        recorder.tell(_scores(model_digest, params, totals, split))
+        recorder.tell(_scores(model_digest, params, totals, tested))
         for name, path in artifacts.items():
             if path.is_dir():
                 recorder.folder(path, name)
@@ -162,55 +225,17 @@ def record_scores(
         postman.begin()
 
 
-def _scores(model_digest: str, params: Params, totals: Mapping[str, float], split: str) -> Entry:
+def _scores(model_digest: str, params: Params, totals: Mapping[str, float], tested: Scored) -> Entry:
     return entry(
         "scores",
         store=tracking.address(),
         model=model_digest,
-        search=_flatten(params, search=True),
-        params=_flatten(params, search=False) | _data_digests(),
-        name=_run_name(),
-        tags=_origin(),
+        search=flatten(params, search=True),
+        params=flatten(params, search=False) | digests(),
+        name=run_name(),
+        tags=origin(),
         totals=dict(totals),
-        split=split,
+        split=tested.split,
+        tested=scoring.tested(params.data.name, *tested),
+        inputs=inputs(params),
     )
-
-
-def _run_name() -> str:
-    """What DVC calls the experiment, else the time: MLflow's names depend on our seed."""
-    return os.environ.get("DVC_EXP_NAME") or time.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _origin() -> dict[str, str]:
-    """Which DVC experiment this is, as DVC tells its stages."""
-    names = {"DVC_EXP_NAME": "dvc.experiment", "DVC_EXP_BASELINE_REV": "dvc.baseline"}
-    return {tag: os.environ[name] for name, tag in names.items() if os.environ.get(name)}
-
-
-def _flatten(params: Params, *, search: bool) -> dict[str, str]:
-    """Parameters by dotted name, as MLflow has them: those of search and scores, or all others."""
-    flat = dict(_leaves(params.model_dump()))
-    return {key: str(value) for key, value in flat.items() if key.startswith(_SEARCH_SECTIONS) is search}
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _data_digests() -> dict[str, str]:
-    """The digests of the artifacts that training read, as DVC recorded them when they were made.
-
-    In ``dvc.lock`` the outputs of the earlier stages are fresh while a stage runs; its own inputs
-    are still those of the last time.
-    """
-    try:
-        lock = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    outs = [out for stage in lock.get("stages", {}).values() for out in stage.get("outs", [])]
-    read_by_training = {str(path) for path in (project.VOCAB, project.TENSORS, project.FEATURES)}
-    return {f"digest.{Path(out['path']).name}": out["md5"] for out in outs if out["path"] in read_by_training}

@@ -11,10 +11,12 @@ from typing import Any
 
 from capflow.errors import CapflowError
 from capflow.record.journal import Journal, waiting
-from capflow.tracking import Number, Row, Store
+from capflow.tracking import Input, Number, Row, Store
 
 MODEL_TAG = "capflow.model"
 SPLIT_TAG = "capflow.scored_split"
+TEST_TAG = "capflow.test_digest"
+"""Scores with the same one are of the same pictures and references, and can be compared."""
 _SCORES_TAG = "capflow.scores"
 _SCORING_TAG = "capflow.scoring"
 
@@ -53,6 +55,7 @@ def _successor(name: str, entry: Entry, store: Store, rows: list[Row]) -> str:
         numbers = [Number(key, value, step, entry["at"]) for key, value in rows[0].metrics.items()]
         store.numbers(run, numbers)
     store.texts(run, params=entry["params"], tags=tags)
+    store.inputs(run, inputs_of(entry))
     store.texts(run, params=entry["search"], tags={MODEL_TAG: entry["model"]})
     store.end(run, "FINISHED", entry["at"])
     return run
@@ -62,7 +65,11 @@ def give(run: str, entry: Entry, store: Store) -> None:
     """Put scores on a run, for the table and for a run of the same model; those that it has are no news."""
     store.texts(run, params=entry["search"])
     (row,) = [row for row in store.rows(MODEL_TAG, entry["model"]) if row.run == run]
-    _give(row, entry["totals"], entry["split"], entry["at"], store)
+    tags = {SPLIT_TAG: entry["split"]}
+    if "tested" in entry:  # the first journals had neither this nor inputs
+        store.inputs(run, [Input(*entry["tested"])])
+        tags[TEST_TAG] = entry["tested"][1]
+    _give(row, entry["totals"], tags, entry["at"], store)
 
 
 def adopt(run: str, entry: Entry, store: Store) -> None:
@@ -74,11 +81,24 @@ def adopt(run: str, entry: Entry, store: Store) -> None:
         if row.run != run and _SCORES_TAG in row.tags and entry["search"].items() <= row.params.items():
             store.texts(run, params=entry["search"])
             own = Row(run, {}, {}, {})
-            _give(own, json.loads(row.tags[_SCORES_TAG]), row.tags[SPLIT_TAG], entry["at"], store)
+            tags = {name: row.tags[name] for name in (SPLIT_TAG, TEST_TAG) if name in row.tags}
+            if TEST_TAG in tags:
+                store.inputs(run, [tested(row.params["data.name"], *tags.values())])
+            _give(own, json.loads(row.tags[_SCORES_TAG]), tags, entry["at"], store)
             return
 
 
-def _give(row: Row, totals: Mapping[str, float], split: str, at: int, store: Store) -> None:
+def tested(data: str, split: str, digest: str) -> Input:
+    """The split of a data set that was captioned, as what a run has read."""
+    return Input(f"{data}.{split}", digest, f"data/annotations/{split}.json", "evaluation")
+
+
+def inputs_of(entry: Entry) -> list[Input]:
+    """What was read, as an entry lists it."""
+    return [Input(*one) for one in entry.get("inputs", [])]
+
+
+def _give(row: Row, totals: Mapping[str, float], tags: Mapping[str, str], at: int, store: Store) -> None:
     new = [Number(key, value, 0, at) for key, value in totals.items() if row.metrics.get(key) != value]
     store.numbers(row.run, new)
-    store.texts(row.run, tags={SPLIT_TAG: split, _SCORES_TAG: json.dumps(dict(totals))})
+    store.texts(row.run, tags={**tags, _SCORES_TAG: json.dumps(dict(totals))})

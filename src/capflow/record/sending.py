@@ -16,7 +16,8 @@ from capflow.errors import CapflowError, sentence
 from capflow.files import read_json, write_json
 from capflow.record import scoring
 from capflow.record.journal import Journal, Line, waiting
-from capflow.tracking import BATCH, AwayError, GoneError, Number, RefusedError, Store
+from capflow.record.scoring import inputs_of
+from capflow.tracking import BATCH, AwayError, GoneError, Number, RefusedError, Store, models
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,15 @@ class Delivery:
         except RefusedError as refusal:
             logger.warning("MLflow refuses a part of the record (%s): it is left out.", refusal)
 
+    def _send_file(self, entry: dict[str, Any]) -> None:
+        run, store = self._note["run"], self._store
+        folder, _, name = entry["name"].rpartition("/")
+        path = self._journal.file(entry["digest"], name)
+        if entry["kind"] == "model":
+            models.give(store, run, path, entry["model"])
+        else:
+            store.file(run, path, folder or None)
+
     def _send_one(self, entry: dict[str, Any]) -> None:
         run, store = self._note["run"], self._store
         match entry["kind"]:
@@ -125,9 +135,10 @@ class Delivery:
                 scoring.adopt(run, entry, store)
             case "scores":
                 scoring.give(run, entry, store)
-            case "file":
-                folder, _, name = entry["name"].rpartition("/")
-                store.file(run, self._journal.file(entry["digest"], name), folder or None)
+            case "inputs":
+                store.inputs(run, inputs_of(entry))
+            case "file" | "model":
+                self._send_file(entry)
 
 
 def _own(store: Store, first: dict[str, Any]) -> tuple[str, bool]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from capflow.files import write_text
-from capflow.training.loop import History
+from capflow.training.history import History
 
 
 def write_curves(folder: Path, history: History) -> None:

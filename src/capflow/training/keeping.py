@@ -5,7 +5,8 @@ import time
 
 from capflow.interruption import Stopped, Stops
 from capflow.training.checkpoint import Checkpoints, sent
-from capflow.training.loop import History, Trainer
+from capflow.training.history import History
+from capflow.training.loop import Trainer
 from capflow.training.state import capture, is_sound, restore
 
 logger = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -25,37 +25,15 @@ from capflow.params import TrainParams
 from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import PAD
 from capflow.training.cross_entropy import CrossEntropy, caption_loss
+from capflow.training.history import History, Recorder, Row
 from capflow.training.objective import Objective
 from capflow.training.phase import Phase
 from capflow.training.self_critical import Rewards, SelfCritical
 
 logger = logging.getLogger(__name__)
 
-Row = dict[str, float]
 Moment = Callable[[bool], None]
 """Told after each step, and, with True, after each epoch; what was begun can be left there and taken up."""
-
-
-class Recorder(Protocol):
-    """Where numbers go while training runs."""
-
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Record values at a step, counted from 1 over all epochs."""
-        ...
-
-    def flush(self) -> None:
-        """Pass on what is waiting, if anything is."""
-        ...
-
-
-class Unrecorded:
-    """A recorder of those who learn along: another process records."""
-
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Forget them."""
-
-    def flush(self) -> None:
-        """Nothing waits."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +43,6 @@ class Split:
     batches: Batches
     inputs: Inputs
     generator: torch.Generator | None = None
-
-
-@dataclass
-class History:
-    """What happened: a row for each logged step and for each epoch, without times."""
-
-    steps: list[Row] = field(default_factory=list)
-    epochs: list[Row] = field(default_factory=list)
-    best_epoch: int = 0
-    best_cider: float = -math.inf
 
 
 class Trainer:
@@ -90,6 +58,7 @@ class Trainer:
         params: TrainParams,
         recorder: Recorder,
         processes: Processes = ALONE,
+        said: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         """Prepare the first phase.
 
@@ -104,6 +73,7 @@ class Trainer:
             recorder: gets ``train_loss`` (or ``reward``) and ``lr`` by step, ``val_loss`` and what
                 ``score`` gives by epoch.
             processes: those that train together; each has a part of each batch.
+            said: where ``score`` leaves the captions of a few pictures, by image id, for the record.
 
         Raises:
             CapflowError: the encoder has no such layer as ``train.encoder.from_layer``.
@@ -111,6 +81,7 @@ class Trainer:
         self.model, self.train, self.val, self.score = model, train, val, score
         self.sampling, self.params, self.recorder = sampling, params, recorder
         self.device, self.processes = next(model.parameters()).device, processes
+        self.said = said
         self._sharing = Sharing(model, processes)
         self.phase = self._phase(CrossEntropy(model, train.inputs, params), params.lr, params.epochs)
         self.history = History()
@@ -197,6 +168,9 @@ class Trainer:
         self.speeds.append(speed)
         self.history.epochs.append({"epoch": self.epoch, "step": self.step, **row})
         self.record_epoch(self.history.epochs[-1], speed)
+        self.history.samples += [(self.epoch, image, caption) for image, caption in self.said.items()]
+        if self.said:
+            self.recorder.samples(self.history.samples)
         figures = [f"{name.replace('_', ' ')} {value:.3f}" for name, value in row.items()]
         figures += [f"{speed:.0f} captions/s"] if speed else []
         total = self.params.epochs + self.params.self_critical.epochs

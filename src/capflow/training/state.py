@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from capflow.errors import CapflowError
-from capflow.training.loop import History, Trainer
+from capflow.training.history import History
+from capflow.training.loop import Trainer
 from capflow.training.phase import Phase
 from capflow.training.schedule import Flatness
 
@@ -76,6 +77,8 @@ def restore(trainer: Trainer, state: State) -> None:
         trainer.recorder.log({name: row[name] for name in row if name != "step"}, int(row["step"]))
     for row, speed in zip(trainer.history.epochs, trainer.speeds, strict=True):
         trainer.record_epoch(row, speed)
+    if trainer.history.samples:
+        trainer.recorder.samples(trainer.history.samples)
 
 
 def is_sound(state: State) -> bool:

@@ -1,8 +1,9 @@
 """What decides which epoch is best: CIDEr of generated captions."""
 
 import logging
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,6 +20,13 @@ from capflow.training.symptoms import bad_endings, symptom
 logger = logging.getLogger(__name__)
 # Pictures that tell whether the encoder sees any difference.
 _SOME = 32
+SAMPLES = 6
+"""Pictures whose captions the record shows, epoch by epoch."""
+
+
+def sampled(count: int) -> list[int]:
+    """The rows of a few of so many pictures, the same ones in each training, so that runs can be compared."""
+    return sorted(random.Random(0).sample(range(count), min(SAMPLES, count)))
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,8 @@ class CaptionScore:
     params: GenerateParams
     cider: CiderScorer
     processes: Processes
+    shown: dict[int, str] = field(default_factory=dict)
+    """What was said last of the :func:`sampled` pictures."""
 
     @classmethod
     def of(
@@ -61,6 +71,7 @@ class CaptionScore:
             logger.warning(found)
         # One reckons and tells the others, which then decide alike.
         score = self.cider(said) if self.processes.first else 0.0
+        self.shown.update((self.ids[row], said[self.ids[row]]) for row in sampled(len(self.ids)))
         return {"val_CIDEr": self.processes.told(score), "val_bad_endings": bad_endings(said.values())}
 
     @torch.inference_mode()

@@ -1,0 +1,35 @@
+"""MLflow: this package and ``serving`` alone import it, and this package does so where it is needed."""
+
+from capflow.tracking.store import (
+    BATCH,
+    EXPERIMENT,
+    Input,
+    Number,
+    Row,
+    Store,
+    address,
+    is_service,
+    load,
+    meters,
+    tracking_uri,
+)
+from capflow.tracking.troubles import AwayError, GoneError, RefusedError, StoreError, UnusableError
+
+__all__ = [
+    "BATCH",
+    "EXPERIMENT",
+    "AwayError",
+    "GoneError",
+    "Input",
+    "Number",
+    "RefusedError",
+    "Row",
+    "Store",
+    "StoreError",
+    "UnusableError",
+    "address",
+    "is_service",
+    "load",
+    "meters",
+    "tracking_uri",
+]

@@ -1,0 +1,213 @@
+"""Models in MLflow: what is logged beside a run, the registry's versions with their aliases, and addresses.
+
+A model comes as a ZIP of the folder that MLflow knows (:func:`pack`), made when the model was trained, so
+that it is served by the code of that time whenever it is sent. What was registered last is ``latest`` by
+MLflow's own rule, which keeps that alias to itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import tempfile
+import warnings
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from PIL import Image
+
+from capflow import project
+from capflow.errors import CapflowError
+from capflow.tracking.store import Store, patience, settle, tracking_uri
+from capflow.tracking.troubles import GoneError, RefusedError, translated
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+
+NAME = "capflow"
+"""Of the registered model."""
+FOLDER = "model"
+"""Of a run's model: ``runs:/<id>/model`` is its address."""
+LATEST, CHAMPION = "latest", "champion"
+
+_PACKAGE = Path(__file__).parents[1]
+_DIGEST_TAG = "capflow.model"
+# What the served model imports. Versions are those of the training, but for builds of their own ("+cpu").
+_REQUIREMENTS = (
+    *("mlflow", "numpy", "pillow", "platformdirs", "pydantic", "pyyaml", "safetensors", "simplejpeg"),
+    *("torch", "torchvision", "tqdm"),
+)
+
+
+class Version(NamedTuple):
+    """A version of the registered model, and the run that trained it."""
+
+    number: str
+    run: str
+
+
+def pack(model: Path, target: Path) -> None:
+    """Write a model folder as MLflow has it, from code and without a pickle, as one ZIP.
+
+    MLflow captions a small picture with it, so it is known to work.
+
+    Args:
+        model: the model folder, which has to be called ``model``.
+        target: the ZIP to write.
+    """
+    settle()
+    with tempfile.TemporaryDirectory(dir=project.store()) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's are of its own classes
+        from mlflow import pyfunc
+
+        folder = Path(temporary, "model")
+        pyfunc.save_model(
+            folder,
+            python_model=str(_PACKAGE / "serving.py"),
+            artifacts={"model": str(model)},
+            code_paths=[str(_PACKAGE)],
+            input_example=[{"image": _example()}],
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS],
+        )
+        with zipfile.ZipFile(target, "w") as archive:
+            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                archive.write(path, path.relative_to(folder))
+
+
+def _example() -> str:
+    """A picture of one colour as base64."""
+    stream = io.BytesIO()
+    Image.new("RGB", (32, 32), "teal").save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def give(store: Store, run: str, packed: Path, digest: str) -> None:
+    """Log a packed model as that of a run, and register it; done again, it does what is missing.
+
+    Args:
+        store: where to.
+        run: which trained it.
+        packed: as :func:`pack` wrote it.
+        digest: of the model.
+    """
+    with store.of(run):
+        model = _logged(store, run, digest)
+        if str(model.status) != "READY":
+            _upload(store, model.model_id, packed)
+        _name_output(store, run, model.model_id)
+        _register(store, run, model.model_id, digest)
+
+
+def _logged(store: Store, run: str, digest: str) -> LoggedModel:
+    found = store.client.search_logged_models([store.experiment], f"source_run_id = '{run}'")
+    own = [model for model in found if model.tags.get(_DIGEST_TAG) == digest]
+    return (
+        own[0]
+        if own
+        else store.client.create_logged_model(
+            store.experiment, FOLDER, run, {_DIGEST_TAG: digest}, model_type="capflow"
+        )
+    )
+
+
+def _upload(store: Store, model: str, packed: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=project.store()) as temporary:
+        with zipfile.ZipFile(packed) as archive:
+            archive.extractall(temporary)
+        with patience(packed.stat().st_size):
+            store.client.log_model_artifacts(model, temporary)
+    store.client.finalize_logged_model(model, "READY")
+
+
+def _name_output(store: Store, run: str, model: str) -> None:
+    """Show the model in the run's row of the table."""
+    from mlflow.entities import LoggedModelOutput
+
+    outputs = store.client.get_run(run).outputs
+    if model not in {one.model_id for one in (outputs.model_outputs if outputs else [])}:
+        store.client.log_outputs(run, [LoggedModelOutput(model, step=0)])
+
+
+def _register(store: Store, run: str, model: str, digest: str) -> None:
+    """Have the run's version of the registered model."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.create_registered_model(NAME)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    versions = store.client.search_model_versions(f"name = '{NAME}' and run_id = '{run}'")
+    if all(one.tags.get(_DIGEST_TAG) != digest for one in versions):
+        tags = {_DIGEST_TAG: digest}
+        store.client.create_model_version(NAME, f"models:/{model}", run, tags, model_id=model)
+
+
+def _aliased(store: Store, alias: str) -> ModelVersion | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return store.client.get_model_version_by_alias(NAME, alias)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+
+
+def named(store: Store, alias: str) -> Version | None:
+    """The version that has an alias; None, if none has it."""
+    with translated(store.uri):
+        found = _aliased(store, alias)
+        return Version(str(found.version), str(found.run_id)) if found else None
+
+
+def numbered(store: Store, number: str) -> Version | None:
+    """The version with a number; None, if there is none."""
+    try:
+        with translated(store.uri):
+            found = store.client.get_model_version(NAME, number)
+    except (GoneError, RefusedError):
+        return None
+    return Version(number, str(found.run_id))
+
+
+def let_name(store: Store, alias: str, number: str) -> None:
+    """Let an alias name a version."""
+    with translated(store.uri):
+        store.client.set_registered_model_alias(NAME, alias, number)
+
+
+def fetch(address: str, target: Path) -> Path:
+    """Bring a model here.
+
+    Args:
+        address: ``runs:/<id>/model``, ``models:/capflow@champion``, ``models:/capflow/3``.
+        target: an empty folder.
+
+    Returns:
+        The model folder.
+
+    Raises:
+        CapflowError: the store does not answer, there is no such model, or it is none of Capflow's.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    settle()
+    uri = tracking_uri()
+    try:
+        with translated(uri):
+            place = download_artifacts(address, dst_path=str(target), tracking_uri=uri, registry_uri=uri)
+    except (GoneError, RefusedError) as error:
+        raise _absent(address, f"cannot be fetched ({error})") from None
+    found = Path(place)
+    folder = found / "artifacts" / "model"
+    if not (folder / "config.json").is_file():
+        raise _absent(address, "is no model of Capflow's")
+    return folder
+
+
+def _absent(address: str, what: str) -> CapflowError:
+    return CapflowError(f"{address}: {what}; `make ui` shows what there is.")
