@@ -119,7 +119,13 @@ def preparation(name: str, files: Files) -> float:
     """Seconds that Capflow takes to decode, resize and encode a picture, which it does once."""
     encoder = Encoder(
         EncoderParams(
-            name=name, weights="none", padding="torch", trainable=False, features="pooled", mirrored=False
+            name=name,
+            weights="none",
+            padding="torch",
+            trainable=False,
+            features="pooled",
+            mirrored=False,
+            crops=0,
         )
     ).eval()
 
@@ -152,7 +158,7 @@ def prepare(folder: Path, images: list[ImageRecord], encode: Callable[[Tensor], 
         folder / "features.npy",
         tensors.read(folder, "train"),
         encode,
-        mirrored=False,
+        views=lambda pixels, _: [pixels],
         batch_size=64,
         progress=lambda starts, _: starts,
     )
@@ -164,7 +170,13 @@ def epoch(name: str, captions: EncodedCaptions, vocabulary: Vocabulary) -> float
     stored = np.random.default_rng(0).random((PICTURES, 1, 1, channels), np.float32).astype(np.float16)
     inputs, batches = StoredFeatures(stored, CPU), Batches(captions, np.arange(PICTURES), BATCH, "padded", 1)
     encoder = EncoderParams(
-        name=name, weights="none", padding="torch", trainable=False, features="pooled", mirrored=False
+        name=name,
+        weights="none",
+        padding="torch",
+        trainable=False,
+        features="pooled",
+        mirrored=False,
+        crops=0,
     )
     square = TensorParams(size=224, fit="crop")
     config = CaptionerConfig(

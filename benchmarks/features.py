@@ -77,7 +77,13 @@ def encoder(way: str) -> Encode:
         whole.fc = nn.Identity()
         return torch.inference_mode()(lambda pixels: whole(normalised(pixels)))
     params = EncoderParams(
-        name="resnet50", weights="none", padding="torch", trainable=False, features="pooled", mirrored=False
+        name="resnet50",
+        weights="none",
+        padding="torch",
+        trainable=False,
+        features="pooled",
+        mirrored=False,
+        crops=0,
     )
     ours = Encoder(params).eval()
     ours.backbone.load_state_dict(whole.state_dict(), strict=False)

@@ -98,7 +98,13 @@ def matmul_rate(device: torch.device, size: Size) -> float:
 def features(name: str, device: torch.device, size: Size, roof: float) -> Outcome:
     """Pooled features of a frozen encoder."""
     params = EncoderParams(
-        name=name, weights="none", padding="torch", trainable=False, features="pooled", mirrored=False
+        name=name,
+        weights="none",
+        padding="torch",
+        trainable=False,
+        features="pooled",
+        mirrored=False,
+        crops=0,
     )
     encoder = Encoder(params).to(device).eval()
     pixels = torch.randint(256, (min(64, size.encoded), 224, 224, 3), dtype=torch.uint8)

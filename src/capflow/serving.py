@@ -14,7 +14,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow.exceptions import MlflowException
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
@@ -64,7 +64,7 @@ class Answer(BaseModel):
     best: list[Said] | None = None
 
 
-class CaptionModel(PythonModel):  # type: ignore[misc]
+class CaptionModel(PythonModel):
     """Captions pictures; requests that wait at the same time are answered as one batch."""
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -76,7 +76,11 @@ class CaptionModel(PythonModel):  # type: ignore[misc]
         if "mlflow.pyfunc.scoring_server.app" in sys.modules:  # it loads this, and then makes its server
             guard_the_next_server(Limits())
 
-    def predict(self, context: PythonModelContext, model_input: list[Photo]) -> list[Answer]:  # noqa: ARG002
+    def predict(  # type: ignore[override]  # MLflow takes the signature from these types
+        self,
+        context: PythonModelContext,  # noqa: ARG002
+        model_input: list[Photo],
+    ) -> list[Answer]:
         """The captions of some pictures.
 
         Raises:

@@ -164,7 +164,9 @@ def test_some_of_many_pictures_are_said_to_be_some() -> None:
     ],
 )
 def test_words_in_common(caption: str, references: list[str], share: float, alone: list[str]) -> None:
-    assert shared(caption, references) == (pytest.approx(share), alone)
+    found, missing = shared(caption, references)
+    assert found == pytest.approx(share)
+    assert missing == alone
 
 
 def test_each_control_has_its_label() -> None:

@@ -74,6 +74,8 @@ def test_a_record_that_is_sent_twice_has_each_thing_once(params: Params, tmp_pat
         assert journals(project.record()) == []
         (row,) = store.rows(MODEL_TAG, "one")
         found = store.client.get_run(row.run)
+        assert found.inputs
+        assert found.outputs
         data = {one.dataset.name: one.dataset.digest for one in found.inputs.dataset_inputs}
         assert data == {
             "scenes.vocab": "a" * 32 + ".dir",

@@ -76,7 +76,7 @@ def test_stored_features_must_be_of_the_encoder_that_comes_along() -> None:
         ({"tensors": {"fit": "squash"}}, "`tensors.fit` is crop, and squash there"),
     ],
 )
-def test_a_model_of_another_kind_is_refused(changes: dict[str, dict[str, Any]], told: str) -> None:
+def test_a_model_of_another_kind_is_refused(changes: dict[str, Any], told: str) -> None:
     save(captioner(1, **changes))
     with pytest.raises(CapflowError, match=told):
         start(captioner())

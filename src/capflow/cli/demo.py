@@ -32,7 +32,7 @@ def demo(
         return {str(folder): str(folder) for folder in model} if model else models_of(project.root())
 
     models()
-    search = search_of(beam=None, best=BEST, seed=None)
+    search = search_of(beam=None, best=BEST, seed=None, model=project.root() / project.MODEL)
     serve(models, search, port, lambda: typer.echo(f"Open http://127.0.0.1:{port}/ ; Ctrl-C ends it."))
 
 

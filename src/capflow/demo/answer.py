@@ -8,8 +8,8 @@ from PIL import Image
 from capflow.data.pictures import Pixels, decode
 from capflow.errors import CapflowError
 from capflow.evaluation.gallery import jpeg
-from capflow.evaluation.markup import picture, plain
 from capflow.evaluation.overlays import View, fogged
+from capflow.evaluation.page.markup import picture, plain
 from capflow.models.captioning import Caption
 from capflow.models.gaze import view
 from capflow.params import GenerateParams
