@@ -1,9 +1,9 @@
-"""dvc.lock, as it is committed, is of these sources, parameters and data."""
+"""dvc.lock, as it is committed, is of these sources, parameters and data; the README shows the stages."""
 
 import subprocess
 from pathlib import Path
 
-from tests.checkout import copy, environment, ran, run
+from tests.checkout import ROOT, copy, environment, ran, run
 
 
 def test_nothing_would_run_in_a_fresh_clone(tmp_path: Path) -> None:
@@ -14,3 +14,8 @@ def test_nothing_would_run_in_a_fresh_clone(tmp_path: Path) -> None:
     stale = ran(done.stdout)
     assert stale == [], "run `make repro`, then commit dvc.lock and metrics/ with what you have changed"
     assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_shows_the_stages_as_they_are() -> None:
+    told = run(ROOT, "dvc", "dag", "--mermaid").strip().expandtabs(4)
+    assert f"```mermaid\n{told}\n```" in (ROOT / "README.md").read_text(encoding="utf-8")

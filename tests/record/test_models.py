@@ -12,6 +12,7 @@ from PIL import Image
 
 from capflow import project
 from capflow.cli import main
+from capflow.models.search import write_search
 from capflow.params import Params, load_params
 from capflow.record.journal import journals
 from capflow.record.recorder import Scored, record_scores, training_run
@@ -97,6 +98,7 @@ def test_a_model_can_be_asked_by_its_address(
     params: Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = model_folder(tmp_path)
+    write_search(folder, params.generate)
     train(params, "one", folder)
     Image.fromarray(pixels(1)[0]).save("a.png")
     (row,) = Store().rows(MODEL_TAG, "one")
