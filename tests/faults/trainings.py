@@ -162,7 +162,7 @@ class Kennel:
         self._alive.add(process := self._number())
         return process
 
-    def exit_code(self, process: int, seconds: float = 120) -> int:
+    def exit_code(self, process: int, seconds: float = 300) -> int:
         """Wait for the end of a process; what it said is in stderr.txt of its checkout."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{json.dumps([process])}\n".encode())
@@ -170,19 +170,22 @@ class Kennel:
         self._alive.remove(process)
         return code
 
-    def _number(self, seconds: float = 120) -> int:
+    def _number(self, seconds: float = 300) -> int:
         assert self._process.stdout is not None
-        assert select.select([self._process.stdout], [], [], seconds)[0], "no answer in time"
+        if not select.select([self._process.stdout], [], [], seconds)[0]:
+            self.close()  # an answer that comes later must not be taken for another one, and killed
+            pytest.fail("no answer in time")
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
         for process in self._alive:  # its numbers are not given away while nobody has waited for it
             os.kill(process, signal.SIGKILL)
+        self._alive.clear()
         self._process.kill()
         self._process.communicate()
 
 
-def wait_until(happened: Any, seconds: float = 120) -> None:
+def wait_until(happened: Any, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"

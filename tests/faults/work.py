@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pyarrow.parquet  # noqa: F401 -- so that no fork has to load it
+import pytest
 
 from capflow import project
 from capflow.data import crew
@@ -38,7 +39,7 @@ class Kennel:
         order = json.dumps([str(Path.cwd()), url, names, grace])
         assert self._process.stdin is not None
         self._process.stdin.write(f"{order}\n".encode())
-        return self._number(60)
+        return self._number(120)
 
     def running(self) -> bool:
         """Whether the process that was started last has not ended."""
@@ -47,11 +48,13 @@ class Kennel:
 
     def exit_code(self) -> int:
         """Wait for its end."""
-        return self._number(60)
+        return self._number(120)
 
     def _number(self, seconds: float) -> int:
         assert self._process.stdout is not None
-        assert select.select([self._process.stdout], [], [], seconds)[0], "no answer in time"
+        if not select.select([self._process.stdout], [], [], seconds)[0]:
+            self.close()  # an answer that comes later must not be taken for another one, and killed
+            pytest.fail("no answer in time")
         return int(self._process.stdout.readline())
 
     def close(self) -> None:
