@@ -4,17 +4,12 @@
 # Cost     Not measured yet.
 # Scores   Not measured yet.
 #
-# Inputs   FLICKR8K_ROOT    the folder with the photographs and captions, in any of its usual forms
-#          ENCODER          a torchvision classifier (mobilenet_v2)
-#          ENCODER_WEIGHTS  a file of its weights, instead of the download
-# It is runs/flickr8k_attention.sh with the changes below. Further arguments go to `dvc exp run`.
+# Inputs   As of runs/flickr8k_attention.sh, which this is with the changes below; further arguments go to `dvc exp run`.
 set -euo pipefail
 
 changes=(
     encoder.crops=6
     decoder.name=updown
-    decoder.dropout=0.3
     train.epochs=7
-    train.ema=0.995
 )
 exec "$(dirname "$0")/flickr8k_attention.sh" "${changes[@]/#/--set-param=}" "$@"
