@@ -145,6 +145,7 @@ def captioner(decoder: DecoderParams, features: str, words: int) -> Captioner:
         "padding": "torch",
         "trainable": False,
         "mirrored": False,
+        "crops": 0,
     }
     return Captioner(
         CaptionerConfig(

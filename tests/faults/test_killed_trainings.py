@@ -17,6 +17,7 @@ from tests.faults.trainings import (
     recorded,
     results,
     said,
+    send_the_rest,
     wait_until,
 )
 
@@ -34,6 +35,7 @@ def assert_ends_alike(stable: Kennel, folder: Path, other: Path) -> None:
     """Nothing is left of checkpoints and locks, and one run has every number once."""
     assert stable.exit_code(stable.start(folder)) == 0, said(folder)
     assert results(folder) == results(other)
+    send_the_rest(folder)
     assert recorded(folder) == recorded(other)
     assert [status for status, _ in recorded(folder)] == ["FINISHED"]
     assert list((folder / ".capflow/checkpoints").iterdir()) == []
@@ -137,6 +139,7 @@ def test_row_32_the_same_training_in_another_workspace_waits(
     )
     assert (stable.exit_code(first), stable.exit_code(second)) == (0, 0), said(copy)
     assert results(folder) == results(copy) == results(whole)
+    send_the_rest(folder)
     assert recorded(folder) == 2 * recorded(whole)
 
 

@@ -118,6 +118,14 @@ def recorded_in(cursor: Any) -> list[tuple[str, Counter[tuple[Any, ...]]]]:
     return [(status, numbers[row]) for row, status in runs.items()]
 
 
+def send_the_rest(folder: Path) -> None:
+    """Send the record what it did not take in time, if anything, as on a machine that is busy."""
+    if not any((folder / ".capflow/record").iterdir()):
+        return
+    command = [sys.executable, "-c", "from capflow.cli import main; main()", "record"]
+    subprocess.run(command, cwd=folder, env=environment(), capture_output=True, timeout=300, check=True)
+
+
 def left_alone(stable: "Kennel", folder: Path) -> None:
     """Train in a checkout to the end; checkpoints are made at the ends of epochs alone."""
     assert stable.exit_code(stable.start(folder, interval=1e9)) == 0, said(folder)
