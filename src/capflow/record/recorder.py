@@ -108,8 +108,12 @@ class RunRecorder:
             "columns": ["epoch", "image_id", "picture", "caption"],
             "data": [[epoch, image, shown.get(image), said] for epoch, image, said in rows],
         }
-        self._content(json.dumps(table).encode(), SAMPLES)
-        self.tag("mlflow.loggedArtifacts", json.dumps([{"path": SAMPLES, "type": "table"}]))
+        try:
+            self._content(json.dumps(table).encode(), SAMPLES)
+        except OSError as error:  # training goes on: the next epoch's table has these rows, too
+            logger.warning("%s: %s; the samples are not recorded.", error.filename, error.strerror)
+        else:
+            self.tag("mlflow.loggedArtifacts", json.dumps([{"path": SAMPLES, "type": "table"}]))
 
     def model(self, folder: Path, digest: str, search: GenerateParams) -> None:
         """Store a model as MLflow serves it, and have it registered.
@@ -118,12 +122,19 @@ class RunRecorder:
             folder: the model folder.
             digest: of the model.
             search: how its captions are searched for where it is served.
+
+        Raises:
+            OSError: the disk is full, or refuses. What MLflow refuses to pack is a warning.
         """
         with tempfile.TemporaryDirectory(dir=project.store()) as temporary:
             copy, packed = Path(temporary, "model"), Path(temporary, "model.zip")
             shutil.copytree(folder, copy)
             write_search(copy, search)
-            models.pack(copy, packed)
+            try:
+                models.pack(copy, packed)
+            except tracking.RefusedError as refusal:
+                logger.warning("%s", refusal)
+                return
             self.tell(self._journal.keep(packed, packed.name) | {"kind": "model", "model": digest})
 
     def _content(self, content: bytes, name: str) -> None:

@@ -21,7 +21,7 @@ from PIL import Image
 from capflow import project
 from capflow.errors import CapflowError
 from capflow.tracking.store import Store, patience, settle, tracking_uri
-from capflow.tracking.troubles import GoneError, RefusedError, translated
+from capflow.tracking.troubles import GoneError, RefusedError, reason, translated
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -57,24 +57,37 @@ def pack(model: Path, target: Path) -> None:
     Args:
         model: the model folder, which has to be called ``model``.
         target: the ZIP to write.
+
+    Raises:
+        RefusedError: MLflow cannot do it.
+        OSError: the disk is full, or refuses.
     """
     settle()
     with tempfile.TemporaryDirectory(dir=project.store()) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's are of its own classes
-        from mlflow import pyfunc
-
         folder = Path(temporary, "model")
-        pyfunc.save_model(
-            folder,
-            python_model=str(_PACKAGE / "serving.py"),
-            artifacts={"model": str(model)},
-            code_paths=[str(_PACKAGE)],
-            input_example=[{"image": _example()}],
-            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS],
-        )
+        try:
+            _save(model, folder)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it runs our own code, too, and wraps what that raises
+            raise RefusedError(f"MLflow cannot serve this model ({reason(error)}).") from None
         with zipfile.ZipFile(target, "w") as archive:
             for path in sorted(path for path in folder.rglob("*") if path.is_file()):
                 archive.write(path, path.relative_to(folder))
+
+
+def _save(model: Path, folder: Path) -> None:
+    from mlflow import pyfunc
+
+    pyfunc.save_model(
+        folder,
+        python_model=str(_PACKAGE / "serving.py"),
+        artifacts={"model": str(model)},
+        code_paths=[str(_PACKAGE)],
+        input_example=[{"image": _example()}],
+        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in _REQUIREMENTS],
+    )
 
 
 def _example() -> str:
