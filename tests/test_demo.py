@@ -54,9 +54,9 @@ def record(model: Path) -> None:
     """A finished training with its model, and one that failed."""
     params = load_params(ROOT / "params.yaml")
     with training_run(params, "one") as recorder:
-        recorder.folder(model, "model")
+        recorder.model(model, "a digest", params.generate)
     with suppress(OSError), training_run(params, "two") as recorder:
-        recorder.folder(model, "model")
+        recorder.model(model, "a digest", params.generate)
         raise OSError("disk full")
 
 

@@ -139,7 +139,6 @@ def test_row_32_the_same_training_in_another_workspace_waits(
     )
     assert (stable.exit_code(first), stable.exit_code(second)) == (0, 0), said(copy)
     assert results(folder) == results(copy) == results(whole)
-    send_the_rest(folder)
     assert recorded(folder) == 2 * recorded(whole)
 
 

@@ -95,8 +95,10 @@ def test_a_record_that_is_sent_twice_has_each_thing_once(params: Params, tmp_pat
 
 
 def test_a_model_can_be_asked_by_its_address(
-    params: Params, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    params: Params, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")  # as in queued experiments, MLflow's default is another store
     folder = model_folder(tmp_path)
     write_search(folder, params.generate)
     train(params, "one", folder)

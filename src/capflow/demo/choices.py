@@ -29,7 +29,7 @@ def _of_runs() -> dict[str, str]:
     if tracking.is_service() or not Path(uri.removeprefix("sqlite:///")).is_file():
         return {}
     runs = tracking.Store().finished()
-    return {str(files / "model"): _called(run) for run, files in runs if _whole(files / "model")}
+    return {str(folder): _called(run) for run, folder in runs if _whole(folder)}
 
 
 def _whole(folder: Path) -> bool:

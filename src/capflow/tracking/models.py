@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -111,7 +114,7 @@ def give(store: Store, run: str, packed: Path, digest: str) -> None:
         if str(model.status) != "READY":
             _upload(store, model.model_id, packed)
         _name_output(store, run, model.model_id)
-        _register(store, run, model.model_id, digest)
+        _register(store, run, model, digest)
 
 
 def _logged(store: Store, run: str, digest: str) -> LoggedModel:
@@ -144,8 +147,11 @@ def _name_output(store: Store, run: str, model: str) -> None:
         store.client.log_outputs(run, [LoggedModelOutput(model, step=0)])
 
 
-def _register(store: Store, run: str, model: str, digest: str) -> None:
-    """Have the run's version of the registered model."""
+def _register(store: Store, run: str, model: LoggedModel, digest: str) -> None:
+    """Have the run's version of the registered model.
+
+    Its source is the place of the files: MLflow looks for ``models:/<id>`` in the working directory's store.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
@@ -156,7 +162,8 @@ def _register(store: Store, run: str, model: str, digest: str) -> None:
     versions = store.client.search_model_versions(f"name = '{NAME}' and run_id = '{run}'")
     if all(one.tags.get(_DIGEST_TAG) != digest for one in versions):
         tags = {_DIGEST_TAG: digest}
-        store.client.create_model_version(NAME, f"models:/{model}", run, tags, model_id=model)
+        place, known = model.artifact_location, model.model_id
+        store.client.create_model_version(NAME, place, run, tags, model_id=known)
 
 
 def _aliased(store: Store, alias: str) -> ModelVersion | None:
@@ -211,7 +218,7 @@ def fetch(address: str, target: Path) -> Path:
     settle()
     uri = tracking_uri()
     try:
-        with translated(uri):
+        with translated(uri), _for_all(uri):
             place = download_artifacts(address, dst_path=str(target), tracking_uri=uri, registry_uri=uri)
     except (GoneError, RefusedError) as error:
         raise _absent(address, f"cannot be fetched ({error})") from None
@@ -220,6 +227,20 @@ def fetch(address: str, target: Path) -> Path:
     if not (folder / "config.json").is_file():
         raise _absent(address, "is no model of Capflow's")
     return folder
+
+
+@contextmanager
+def _for_all(uri: str) -> Iterator[None]:
+    """Have MLflow look nowhere else: parts of it ask the store of the working directory in any case."""
+    name = "MLFLOW_TRACKING_URI"
+    usual = os.environ.get(name)
+    os.environ[name] = uri
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if usual is not None:
+            os.environ[name] = usual
 
 
 def _absent(address: str, what: str) -> CapflowError:

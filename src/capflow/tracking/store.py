@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
@@ -104,9 +104,11 @@ def meters() -> Callable[[], dict[str, float]]:
     from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
     from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
-    found = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
-    with suppress(ImportError, RuntimeError):
-        found.append(GPUMonitor())
+    kinds: list[Any] = [CPUMonitor, DiskMonitor, NetworkMonitor, GPUMonitor]
+    found: list[Any] = []
+    for kind in kinds:
+        with suppress(ImportError, RuntimeError):  # without a GPU, or what asks it
+            found.append(kind())
 
     def measure() -> dict[str, float]:
         told: dict[str, float] = {}
@@ -156,11 +158,19 @@ class Store:
         return [_row(run) for run in runs]
 
     def finished(self) -> list[tuple[Row, Path]]:
-        """The finished runs, the latest first, each with the folder of its files: those on this machine."""
+        """The finished runs, the latest first, each with its model folder: those on this machine."""
         with translated(self.uri):
             runs = self.client.search_runs([self.experiment], "attributes.status = 'FINISHED'")
-        places = [(run, urlsplit(run.info.artifact_uri)) for run in runs]
-        return [(_row(run), Path(unquote(place.path))) for run, place in places if place.scheme == "file"]
+            places = [
+                (run, urlsplit(self.client.get_logged_model(model.model_id).artifact_location))
+                for run in runs
+                for model in (run.outputs.model_outputs if run.outputs else ())
+            ]
+        return [
+            (_row(run), Path(unquote(place.path), "artifacts", "model"))
+            for run, place in places
+            if place.scheme in {"", "file"}
+        ]
 
     def row(self, run: str) -> Row:
         """One run."""

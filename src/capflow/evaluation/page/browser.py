@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from capflow.evaluation.gallery import Example
-from capflow.evaluation.page.markup import plain
+from capflow.evaluation.page.markup import plain, whole
 from capflow.evaluation.page.naming import label, ordered
 
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
@@ -114,11 +114,11 @@ def data_of(browser: Browser) -> str:
 
 def _record(example: Example, before: Before | None, names: Sequence[str]) -> dict[str, Any]:
     share, alone = shared(example.caption, example.references)
-    was = {"before": before.caption, "had": _row(before.scores, names)} if before else {}
+    was = {"before": whole(before.caption), "had": _row(before.scores, names)} if before else {}
     return {
-        "file": example.file_name,
-        "said": example.caption,
-        "people": example.references,
+        "file": whole(example.file_name),
+        "said": whole(example.caption),
+        "people": list(map(whole, example.references)),
         "has": _row(_scores(example), names),
         "shared": round(100 * share, 1),
         "alone": alone,

@@ -5,8 +5,13 @@ from html import escape
 
 
 def plain(value: str) -> str:
-    """Text that is no markup; half a surrogate pair, which JSON may hold, becomes a question mark."""
-    return escape(value.encode(errors="replace").decode())
+    """Text that is no markup, and :func:`whole`."""
+    return escape(whole(value))
+
+
+def whole(value: str) -> str:
+    """Text as it is, but for half a surrogate pair, which JSON may hold: it becomes a question mark."""
+    return value.encode(errors="replace").decode()
 
 
 def cards(rows: str) -> str:
