@@ -67,23 +67,39 @@ def test_mlflow_and_dvc_stay_where_they_belong() -> None:
     assert not [path for path in files if any(name.split(".")[0] == "dvc" for name in imports(path))]
 
 
-def loaded_files(stage: str) -> set[str]:
-    """The files of this project that importing a stage loads, and the data files beside them."""
-    script = (
-        f"import json, sys, stages.{stage}\n"
-        "print(json.dumps([m.__file__ for m in list(sys.modules.values()) if getattr(m, '__file__', None)]))"
+# What others wrote is loaded once; each stage is imported by a fork of its own.
+IMPORTS = """
+import importlib, json, os, sys
+import aiohttp, pandas, pyarrow.parquet, torch, torchvision
+for stage in sys.argv[1:]:
+    if child := os.fork():
+        assert os.waitpid(child, 0)[1] == 0, stage
+        continue
+    importlib.import_module(f"stages.{stage}")
+    files = [module.__file__ for module in [*sys.modules.values()] if getattr(module, "__file__", None)]
+    print(json.dumps([stage, files]), flush=True)
+    os._exit(0)
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, set[str]]:
+    """The files of this project that importing each stage loads, and the data files beside them."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS, *PIPELINE], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    output = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    files = {Path(name) for name in json.loads(output.stdout)}
+    return {stage: own_files(files) for stage, files in map(json.loads, done.stdout.splitlines())}
+
+
+def own_files(names: list[str]) -> set[str]:
+    files = {Path(name) for name in names}
     own = {path for path in files if path.is_relative_to(SOURCE) or path.is_relative_to(ROOT / "stages")}
     data = {path for code in own for path in code.parent.glob("*.*") if path.suffix not in {".py", ".typed"}}
     return {path.relative_to(ROOT).as_posix() for path in own | data}
 
 
 @pytest.mark.parametrize("stage", sorted(PIPELINE))
-def test_each_file_that_a_stage_loads_is_a_dependency(stage: str) -> None:
+def test_each_file_that_a_stage_loads_is_a_dependency(stage: str, loaded: dict[str, set[str]]) -> None:
     base = ROOT / PIPELINE[stage].get("wdir", ".")
     deps = {
         Path(base, dep).resolve().relative_to(ROOT).as_posix()
@@ -91,7 +107,7 @@ def test_each_file_that_a_stage_loads_is_a_dependency(stage: str) -> None:
         if not dep.startswith("${")
     }
     code = {dep for dep in deps if dep.startswith(("src/", "stages/"))}
-    needed = {name for name in loaded_files(stage) if not is_empty(ROOT / name)}
+    needed = {name for name in loaded[stage] if not is_empty(ROOT / name)}
     covered = {name for name in needed if any(name == dep or name.startswith(f"{dep}/") for dep in code)}
     assert needed - covered == set(), "add these to the stage's deps in dvc.yaml"
     unused = {dep for dep in code if not any(name == dep or name.startswith(f"{dep}/") for name in needed)}

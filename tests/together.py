@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-import mlflow  # noqa: F401 -- so that no fork has to load it
+import mlflow.store.tracking.sqlalchemy_workspace_store  # noqa: F401 -- no fork has to load it
 
 from capflow.engine import TIMEOUT
 from stages import extract_features, generate_captions, precompute_tensors, run, train

@@ -6,6 +6,7 @@ with the others has to be called by all of them, in the same order.
 
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -27,6 +28,7 @@ T = TypeVar("T")
 
 _LONG = timedelta(days=7)
 _SOON = 1.0
+_AWAKE = 0.05
 
 
 class Processes:
@@ -62,7 +64,7 @@ class Processes:
             return
         message = torch.cat([tensor.flatten() for tensor in tensors])
         with _in_touch():
-            dist.all_reduce(message)
+            _heard(dist.all_reduce(message, async_op=True), message)
         for tensor, total in zip(
             tensors, torch.split(message, [one.numel() for one in tensors]), strict=True
         ):
@@ -85,7 +87,7 @@ class Processes:
         """The messages of all processes, [processes, ...] from [...], by rank."""
         rows = message.new_empty(self.count, *message.shape)
         with _in_touch():
-            dist.all_gather([*rows], message)
+            _heard(dist.all_gather([*rows], message, async_op=True), message)
         return rows
 
     def told(self, value: T) -> T:
@@ -233,6 +235,20 @@ def _in_touch() -> Iterator[None]:
             f"the processes have lost touch with each other ({reason}); look for what ended one of them, or "
             "for the network between them, and give the same command again."
         ) from None
+
+
+def _heard(work: dist.Work | None, message: Tensor) -> None:
+    """Wait until all have spoken.
+
+    At first awake: a processor that has gone to sleep takes longer to wake up than most messages take, above
+    all a virtual one. A GPU waits for itself.
+    """
+    if work is None:
+        return
+    until = time.monotonic() + _AWAKE
+    while message.device.type == "cpu" and not work.is_completed() and time.monotonic() < until:
+        os.sched_yield()
+    work.wait()
 
 
 def _bytes(content: bytes) -> Tensor:

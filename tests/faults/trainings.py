@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
-import mlflow  # noqa: F401 -- so that no fork has to load it
+import mlflow.store.tracking.sqlalchemy_workspace_store  # noqa: F401 -- no fork has to load it
 import numpy as np
 import pytest
 import yaml

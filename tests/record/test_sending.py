@@ -16,14 +16,8 @@ from capflow.record.scoring import MODEL_TAG
 from capflow.record.sending import send_all
 from capflow.tracking import Store
 from tests.checkout import ROOT
-from tests.faults.trainings import empty_record
 
 TESTED = Scored("test", "0123")
-
-
-@pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return empty_record(tmp_path_factory.mktemp("record"))
 
 
 @pytest.fixture
