@@ -1,36 +1,43 @@
-# Everything runs inside .venv, and .venv holds exactly what requirements.lock names.
+# Everything runs inside .venv, and .venv holds exactly what requirements.lock names. In an image (Dockerfile)
+# it lies outside of the checkout, where CAPFLOW_VENV (an absolute path) says.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV := $(or $(CAPFLOW_VENV),.venv)
+BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PATH := $(or $(CAPFLOW_VENV),$(CURDIR)/.venv)/bin:$(PATH)
 export DVC_NO_ANALYTICS ?= true
 export MLFLOW_DISABLE_TELEMETRY ?= true
 # Each stage is a process of its own: what it imports is compiled once, not nine times.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-slow test-browser lint demo ui bench bench-gpu clean lock
+.PHONY: help repro test test-slow test-browser lint demo ui bench bench-gpu clean lock packages server-packages
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z._-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.venv: .venv/installed  ## Create or update the environment from requirements.lock
+.venv: $(VENV)/installed  ## Create or update the environment from requirements.lock
 
-.venv/installed: requirements.lock pyproject.toml
+packages: $(VENV)/packages
+
+$(VENV)/packages: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Capflow needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	$(BIN)/python -c 'import dvc.repo, mlflow, nltk, pandas, torch, torchvision' # compiled now, for all stages
 	touch $@
 
-repro: .venv/installed  ## Run the whole pipeline (only what changed)
+$(VENV)/installed: $(VENV)/packages pyproject.toml
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+repro: $(VENV)/installed  ## Run the whole pipeline (only what changed)
 	dvc repro
 
-lint: .venv/installed  ## Check style and types
+lint: $(VENV)/installed  ## Check style and types
 	ruff check .
 	ruff format --check .
 	mypy
@@ -38,36 +45,41 @@ lint: .venv/installed  ## Check style and types
 test: lint  ## Run every check but the slow ones
 	python -m pytest
 
-test-slow: .venv/installed  ## Run the slow checks
+test-slow: $(VENV)/installed  ## Run the slow checks
 	python -m pytest -m slow
 
 EXTRA := $(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps --requirement
 
-test-browser: .venv/installed  ## Look at all pages with a browser (Chromium)
+test-browser: $(VENV)/installed  ## Look at all pages with a browser (Chromium)
 	$(EXTRA) requirements-demo.lock --requirement requirements-browser.lock
 	python -m pytest -m browser
 
-demo: .venv/installed  ## Try models on a page, http://127.0.0.1:8080
+server-packages: $(VENV)/packages
+	$(EXTRA) requirements-server.lock
+
+demo: $(VENV)/installed  ## Try models on a page, http://127.0.0.1:8080
 	$(EXTRA) requirements-demo.lock
 	capflow demo
 
-ui: .venv/installed  ## Open the MLflow UI on http://127.0.0.1:5000
+ui: $(VENV)/installed  ## Open the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri $(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)
 
-bench: .venv/installed  ## Measure speed against what people use
+bench: $(VENV)/installed  ## Measure speed against what people use
 	$(EXTRA) requirements-bench.lock
 	python -m benchmarks
 
-bench-gpu: .venv/installed  ## Measure on a GPU
+bench-gpu: $(VENV)/installed  ## Measure on a GPU
 	python -m benchmarks.gpu
 
-lock: .venv/installed  ## Compile requirements.lock afresh from pyproject.toml
+lock: $(VENV)/installed  ## Compile requirements.lock afresh from pyproject.toml
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header \
 		--python-version 3.11 --upgrade --group dev pyproject.toml --output-file requirements.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
 		--group bench --output-file requirements-bench.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
 		--constraint requirements.lock --group browser --output-file requirements-browser.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
+		--constraint requirements.lock --group server --output-file requirements-server.lock
 	python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["demo"])' \
 		| $(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
 		--constraint requirements.lock --output-file requirements-demo.lock -

@@ -11,7 +11,6 @@ import io
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import threading
 import time
 import zipfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,22 +48,36 @@ def main() -> None:
         archive = pack(root, folder)
         with zipfile.ZipFile(archive) as stream:
             stream.extractall(folder / "served")
-        times, errors = measure(folder / "served", chosen.clients, chosen.seconds)
-    require(equal=bool(times), complaint=f"no request was answered: {errors[:1]}")
-    rate = len(times) / chosen.seconds
-    middle, late = statistics.median(times), float(np.quantile(times, 0.99))
+        load = measure(folder / "served", chosen.clients, chosen.seconds)
+    require(equal=bool(load.times), complaint=f"no request was answered: {load.errors[:1]}")
     print(
-        f"{chosen.clients} clients, {chosen.seconds:g} s: {len(times)} captions, {rate:.0f} a second; "
-        "latency "
-        f"{middle * 1e3:.0f} ms (median), {late * 1e3:.0f} ms (99 %), {max(times) * 1e3:.0f} ms (most); "
-        f"{len(errors)} errors {errors[:1] or ''}"
+        f"{chosen.clients} clients, {load.seconds:.1f} s: {len(load.times)} captions; {load.errors[:1] or ''}"
     )
     row(
         18,
         f"mlflow models serve, {chosen.clients} clients for {chosen.seconds:g} s",
-        f"{rate:.0f} captions a second, {late * 1e3:.0f} ms (99 %), {len(errors)} errors",
+        summary(load),
         "no error",
-        met=not errors,
+        met=not load.errors,
+    )
+
+
+@dataclass(frozen=True)
+class Load:
+    """What became of requests: seconds of each answer, what went wrong, seconds until all were done."""
+
+    times: list[float]
+    errors: list[str]
+    seconds: float
+
+
+def summary(load: Load) -> str:
+    """Throughput, latency and errors in words."""
+    middle, late, last = np.quantile(load.times, (0.5, 0.95, 0.99)) * 1e3
+    return (
+        f"{len(load.times) / load.seconds:.0f} captions a second; "
+        f"{middle:.0f} ms (median), {late:.0f} ms (95 %), {last:.0f} ms (99 %), "
+        f"{max(load.times) * 1e3:.0f} ms (most); {len(load.errors)} errors"
     )
 
 
@@ -102,8 +116,8 @@ def vocabulary() -> Vocabulary:
     return Vocabulary((*SPECIALS, *(f"word{n:02}" for n in range(WORDS - len(SPECIALS)))), punctuation=False)
 
 
-def measure(model: Path, clients: int, seconds: float) -> tuple[list[float], list[str]]:
-    """Seconds of each answer, and what went wrong."""
+def measure(model: Path, clients: int, seconds: float) -> Load:
+    """What became of the requests to a server of its own."""
     port = 20_000 + os.getpid() % 20_000
     words = ["-m", str(model), "--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     command = [sys.executable, "-m", "mlflow", "models", "serve", *words]
@@ -139,11 +153,12 @@ def wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
     sys.exit("error: the server did not start.")
 
 
-def swarm(port: int, body: bytes, clients: int, seconds: float) -> tuple[list[float], list[str]]:
+def swarm(port: int, body: bytes, clients: int, seconds: float) -> Load:
     """All clients at once, each with a connection of its own, until the time is over."""
     times: list[float] = []
     errors: list[str] = []
-    deadline = time.monotonic() + seconds
+    start = time.monotonic()
+    deadline = start + seconds
 
     def client() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -162,7 +177,7 @@ def swarm(port: int, body: bytes, clients: int, seconds: float) -> tuple[list[fl
         thread.start()
     for thread in threads:
         thread.join()
-    return times, errors
+    return Load(times, errors, time.monotonic() - start)
 
 
 def ask(connection: http.client.HTTPConnection, body: bytes) -> None:

@@ -24,7 +24,7 @@ export ENCODER=${ENCODER:-mobilenet_v2}
 if [[ "${1:-}" == --table ]]; then
     cd "$runs/.."
     changed='decoder\.name|encoder\.trainable|generate\.beam|train\.label_smoothing|train\.self_critical\.(epochs|bleu)'
-    PATH="$PWD/.venv/bin:$PATH" dvc exp show --csv --hide-workspace --sort-by CIDEr --sort-order desc \
+    PATH="${CAPFLOW_VENV:-$PWD/.venv}/bin:$PATH" dvc exp show --csv --hide-workspace --sort-by CIDEr --sort-order desc \
         --drop '.*' --keep "Experiment|State|$changed|Bleu_4|METEOR|ROUGE_L|CIDEr|val_CIDEr" > ablation.csv
     exit
 fi

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import gpu, growth, page, report, scores, training_step
+from benchmarks import gpu, growth, page, report, scores, serving, training_step
 from capflow.evaluation.scores import NAMES, Scores
 from capflow.models.decoder import Shape
 from capflow.models.lstm import LSTMDecoder
@@ -82,3 +82,9 @@ def test_the_bare_products_are_those_of_a_training_step(monkeypatch: pytest.Monk
     with FlopCounterMode(display=False) as found:
         products()
     assert found.get_total_flops() == wanted.get_total_flops() > 0
+
+
+def test_a_load_is_summed_up_by_what_was_answered_until_the_last_request_was_done() -> None:
+    load = serving.Load([n / 1000 for n in range(1, 101)], ["timed out"], seconds=2.0)
+    told = "50 captions a second; 50 ms (median), 95 ms (95 %), 99 ms (99 %), 100 ms (most); 1 errors"
+    assert serving.summary(load) == told

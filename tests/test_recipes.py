@@ -39,7 +39,7 @@ def equip(folder: Path) -> Path:
 
 
 def start(checkout: Path, recipe: str, *arguments: str, **inputs: str) -> "subprocess.CompletedProcess[str]":
-    known = {"FLICKR8K_ROOT", "PHOTOS_ROOT", "COCO_MIRROR", "ENCODER", "ENCODER_WEIGHTS"}
+    known = {"FLICKR8K_ROOT", "PHOTOS_ROOT", "COCO_MIRROR", "ENCODER", "ENCODER_WEIGHTS", "CAPFLOW_VENV"}
     environment = {name: value for name, value in os.environ.items() if name not in known} | inputs
     command = ["bash", str(checkout / "runs" / recipe), *arguments]
     return subprocess.run(

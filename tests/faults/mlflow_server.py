@@ -17,26 +17,23 @@ from tests.checkout import environment
 class MlflowServer:
     """A server whose database and artifacts lie in a folder and stay when it is killed."""
 
-    def __init__(self, folder: Path, database: str = "") -> None:
-        """Choose a port; ``database`` is ``mlflow.db`` in the folder, if no other is named."""
+    OPTIONS = ("--host", "--port", "--workers", "--backend-store-uri", "--artifacts-destination")
+
+    def __init__(self, folder: Path, database: str = "", *more: str) -> None:
+        """Choose a port; ``database`` is ``mlflow.db`` in the folder, if not named; ``more`` options."""
         self._folder, self._database = folder, database or f"sqlite:///{folder / 'mlflow.db'}"
+        self._more = more
         self._port = free_port()
         self.address = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, seconds: float = 240) -> None:
         """Start, and wait until it answers."""
-        options = {
-            "--host": "127.0.0.1",
-            "--port": str(self._port),
-            "--workers": "1",
-            "--backend-store-uri": self._database,
-            "--artifacts-destination": str(self._folder / "artifacts"),
-        }
-        command = [sys.executable, "-m", "mlflow", "server"]
+        values = ("127.0.0.1", str(self._port), "1", self._database, str(self._folder / "artifacts"))
+        options = [f"{name}={value}" for name, value in zip(self.OPTIONS, values, strict=True)]
         with (self._folder / "server.txt").open("ab") as told:
             self._process = subprocess.Popen(
-                [*command, *(word for pair in options.items() for word in pair)],
+                [sys.executable, "-m", "mlflow", "server", *options, *self._more],
                 cwd=self._folder,
                 env=environment(),
                 stdout=told,

@@ -23,8 +23,8 @@ _USERS = ("postgres", "nobody")  # PostgreSQL refuses to be root
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """The address of an empty database, which goes away with its server."""
+def postgres(password: str = "") -> Iterator[str]:
+    """The address of an empty database, which goes away with its server; with a password, if one is named."""
     if not find_spec("psycopg2"):
         pytest.skip("psycopg2 is missing: install the dependency group `services`")
     programs = _programs()
@@ -39,9 +39,13 @@ def postgres() -> Iterator[str]:
         "cwd": folder,
         "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"},
     }
+    auth = ["--auth=trust"]
+    if password:
+        (folder / "password").write_text(password)
+        auth = ["--auth=scram-sha-256", "--pwfile=password"]
     try:
         subprocess.run(
-            [str(programs / "initdb"), "--auth=trust", "--username=capflow", "--no-sync", "data"],
+            [str(programs / "initdb"), *auth, "--username=capflow", "--no-sync", "data"],
             check=True,
             capture_output=True,
             **as_user,
@@ -55,7 +59,7 @@ def postgres() -> Iterator[str]:
                 **as_user,
             )
         try:
-            _await_database(port, folder / "server.txt")
+            _await_database(port, password, folder / "server.txt")
             yield f"postgresql+psycopg2://capflow@127.0.0.1:{port}/postgres"
         finally:
             server.terminate()
@@ -78,13 +82,14 @@ def _programs() -> Path:
     return found[-1].parent
 
 
-def _await_database(port: int, told: Path) -> None:
+def _await_database(port: int, password: str, told: Path) -> None:
     import psycopg2
 
     deadline = time.monotonic() + 60
     while True:
         try:
-            psycopg2.connect(host="127.0.0.1", port=port, user="capflow", dbname="postgres").close()
+            place = {"host": "127.0.0.1", "port": port, "dbname": "postgres"}
+            psycopg2.connect(user="capflow", password=password, **place).close()
             return
         except psycopg2.OperationalError:
             assert time.monotonic() < deadline, told.read_text()

@@ -2,12 +2,15 @@
 
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.checkout import make_checkout, ran, run
+from tests.checkout import ROOT, make_checkout, ran, run
 from tests.faults.mlflow_server import MlflowServer
 from tests.faults.services import postgres, s3
 from tests.faults.test_record_away import send
@@ -53,6 +56,35 @@ def test_row_45_an_mlflow_server_on_postgresql_is_killed_in_mid_training_and_not
     finally:
         server.kill()
         told.close()
+
+
+def test_the_server_of_compose_takes_its_password_from_postgresqls_variable_and_answers_to_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["mlflow"]["command"]
+    names = next(word for word in command if word.startswith("--allowed-hosts="))
+    monkeypatch.setenv("PGPASSWORD", "p@ss:w/rd %")
+    with postgres("p@ss:w/rd %") as address:
+        server = MlflowServer(tmp_path, address, names)
+        try:
+            server.start()
+            answers = {
+                host: answer(server.address, host)
+                for host in ("mlflow:5000", "localhost:7000", "127.0.0.1:7", "elsewhere.example", "mlflow:81")
+            }
+        finally:
+            server.kill()
+    assert [*answers.values()] == [200, 200, 200, 403, 403], answers
+
+
+def answer(address: str, host: str) -> int:
+    """The status of a search for experiments under another name of the server."""
+    path = "/api/2.0/mlflow/experiments/search?max_results=1"
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address + path, headers={"Host": host})) as told:
+            return int(told.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 @pytest.fixture

@@ -5,6 +5,5 @@ import typer
 app = typer.Typer(
     help="Image captioning as a data-versioned pipeline.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
