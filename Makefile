@@ -12,7 +12,8 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-slow test-browser lint demo ui bench bench-gpu clean lock packages server-packages
+.PHONY: help repro test test-slow test-browser lint demo notebook ui bench bench-gpu clean lock \
+	packages server-packages
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z._-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,10 +46,11 @@ lint: $(VENV)/installed  ## Check style and types
 test: lint  ## Run every check but the slow ones
 	python -m pytest
 
-test-slow: $(VENV)/installed  ## Run the slow checks
-	python -m pytest -m slow
-
 EXTRA := $(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps --requirement
+
+test-slow: $(VENV)/installed  ## Run the slow checks
+	$(EXTRA) requirements-notebook.lock
+	python -m pytest -m slow
 
 test-browser: $(VENV)/installed  ## Look at all pages with a browser (Chromium)
 	$(EXTRA) requirements-demo.lock --requirement requirements-browser.lock
@@ -60,6 +62,10 @@ server-packages: $(VENV)/packages
 demo: $(VENV)/installed  ## Try models on a page, http://127.0.0.1:8080
 	$(EXTRA) requirements-demo.lock
 	capflow demo
+
+notebook: $(VENV)/installed  ## Open the tour of data, runs and captions in JupyterLab
+	$(EXTRA) requirements-notebook.lock
+	jupyter lab notebooks/tour.ipynb
 
 ui: $(VENV)/installed  ## Open the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri $(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)
@@ -80,9 +86,11 @@ lock: $(VENV)/installed  ## Compile requirements.lock afresh from pyproject.toml
 		--constraint requirements.lock --group browser --output-file requirements-browser.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
 		--constraint requirements.lock --group server --output-file requirements-server.lock
-	python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["demo"])' \
+	for extra in demo notebook; do \
+		python -c 'import sys, tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")' $$extra \
 		| $(UV) pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
-		--constraint requirements.lock --output-file requirements-demo.lock -
+		--constraint requirements.lock --output-file requirements-$$extra.lock - || exit 1; done
 
 clean:  ## Remove the environment and caches; artifacts and records stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,6 +11,7 @@ import yaml
 from pycocotools.coco import COCO
 
 from tests.checkout import ROOT, STAGES, make_checkout, ran, run
+from tests.notebook import TOUR, executed, table_in
 
 SCORES = ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr"]
 
@@ -123,6 +124,17 @@ def test_two_runs_are_compared_without_a_network(checkout: Path, tmp_path: Path)
     assert re.search(r'<th scope="row">train.lr</th><td>0.01</td><td>0.00\d+</td>', page)
     run(checkout, "capflow", "report", "--against", "faster", "-o", str(tmp_path / "same.html"))
     assert "<p>None.</p>" in (tmp_path / "same.html").read_text()
+
+
+def test_the_tour_tells_of_both(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(checkout / "notebooks")
+    table = table_in(executed(TOUR, monkeypatch))
+    assert table["run"].to_list()[0] == "faster"
+    assert table["learning rate"].to_list()[0] == "0.01"
+    assert table.notna().all(axis=None)
+    assert "No model here looks" in capsys.readouterr().out
 
 
 def test_the_last_good_run_comes_back(checkout: Path) -> None:
