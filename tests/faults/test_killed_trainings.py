@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from capflow.models.captioner import DECODERS
 from tests.faults.trainings import (
     Kennel,
     checkpoints,
@@ -21,7 +22,6 @@ from tests.faults.trainings import (
     wait_until,
 )
 
-DECODERS = ("lstm", "attention", "updown", "transformer")
 KILLS = int(os.environ.get("CAPFLOW_KILLS", "12"))
 
 

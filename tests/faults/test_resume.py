@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from capflow.data.batches import Batches
+from capflow.models.captioner import DECODERS
 from capflow.models.devices import seed_everything
 from capflow.models.inputs import AugmentedPixels, EncodedPixels
 from capflow.params import AugmentParams
@@ -22,7 +23,6 @@ from capflow.training.state import State, capture, restore
 from tests.tiny import CPU, captioner, captions, pixels, train_params
 from tests.training.stored import SAMPLING, Notes
 
-DECODERS = ("lstm", "attention", "updown", "transformer")
 PLAIN: dict[str, Any] = {"epochs": 2, "schedule": {"name": "plateau", "warmup": 0.2}}
 KINDS: dict[str, dict[str, Any]] = {
     "plain": PLAIN,

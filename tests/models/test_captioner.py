@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from capflow.errors import CapflowError
 from capflow.files import read_json, write_json
-from capflow.models.captioner import Captioner, load_captioner, save_captioner
+from capflow.models.captioner import DECODERS, Captioner, load_captioner, save_captioner
 from capflow.models.captioning import write_captions
 from capflow.models.inputs import EncodedPixels
 from capflow.photographs import PhotoCaptioner
@@ -64,7 +64,7 @@ def test_a_model_comes_back_as_it_was(saved: Path) -> None:
     assert told(model) == told(before)
 
 
-@pytest.mark.parametrize("name", ["lstm", "attention", "updown", "transformer"])
+@pytest.mark.parametrize("name", DECODERS)
 @pytest.mark.parametrize("features", ["pooled", "grid"])
 def test_every_decoder_comes_back_as_it_was_tied_words_too(tmp_path: Path, name: str, features: str) -> None:
     section = {"name": name, "tied": True, "embedding": 16, "batch_norm": True}

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from capflow.errors import CapflowError
+from capflow.models.captioner import DECODERS
 from capflow.models.inputs import EncodedPixels
 from capflow.models.shared_norm import Sharing
 from capflow.processes import ALONE, Processes, together
@@ -19,7 +20,7 @@ from tests.training.stored import batches
 def gradients() -> None:
     """Each weight's gradient is that of one process, and so are the running statistics."""
     with together() as processes:
-        for name in ("lstm", "attention", "updown", "transformer"):
+        for name in DECODERS:
             shared, alone = learnt(name, processes), learnt(name, ALONE)
             assert shared.keys() == alone.keys()
             for weight, expected in alone.items():

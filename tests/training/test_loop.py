@@ -11,6 +11,7 @@ from torch import Tensor
 
 from capflow.data.batches import Batches
 from capflow.errors import CapflowError
+from capflow.models.captioner import DECODERS
 from capflow.models.devices import seed_everything
 from capflow.models.inputs import AugmentedPixels, EncodedPixels
 from capflow.params import AugmentParams
@@ -201,7 +202,7 @@ def _determinism() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_determinism")
-@pytest.mark.parametrize("name", ["lstm", "attention", "updown", "transformer"])
+@pytest.mark.parametrize("name", DECODERS)
 def test_one_seed_gives_one_model_bit_for_bit(name: str) -> None:
     def run(seed: int) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
         seed_everything(seed)

@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from capflow.models.captioner import DECODERS
 from capflow.training.optimise import Average, groups
 from tests.tiny import captioner, train_params
 
 
-@pytest.mark.parametrize("name", ["lstm", "attention", "updown", "transformer"])
+@pytest.mark.parametrize("name", DECODERS)
 @pytest.mark.parametrize("tied", [False, True])
 def test_each_weight_is_in_one_group_and_only_those_that_multiply_decay(name: str, tied: bool) -> None:
     sizes = {"embedding": 16, "hidden": 16}

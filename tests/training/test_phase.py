@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from capflow.data.batches import Batch
-from capflow.models.captioner import Captioner
+from capflow.models.captioner import DECODERS, Captioner
 from capflow.training.cross_entropy import CrossEntropy
 from capflow.training.phase import Phase
 from tests.tiny import captioner, captions, train_params
@@ -30,7 +30,7 @@ def gradient(model: Captioner, *batches: Batch) -> tuple[Tensor, Tensor]:
     return figures, torch.cat(found)
 
 
-@pytest.mark.parametrize("name", ["lstm", "attention", "updown", "transformer"])
+@pytest.mark.parametrize("name", DECODERS)
 def test_parts_of_a_batch_have_its_gradient_together(name: str) -> None:
     # The penalty of attention is a mean over captions and not over words.
     decoder = {"name": name, "embedding": 16, "doubly_stochastic": 0.0}

@@ -9,7 +9,7 @@ from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 
 from capflow.data.batches import Batch
-from capflow.models.captioner import Captioner
+from capflow.models.captioner import DECODERS, Captioner
 from capflow.models.decoder import Told
 from capflow.text.vocabulary import END, PAD, START
 from capflow.training.phase import Phase
@@ -78,7 +78,7 @@ def log_p(model: Captioner, caption: list[int], row: int) -> float:
         return float(logits.log_softmax(-1)[range(len(caption)), caption].sum())
 
 
-@pytest.mark.parametrize("name", ["lstm", "attention", "updown", "transformer"])
+@pytest.mark.parametrize("name", DECODERS)
 def test_what_is_better_than_the_others_becomes_likelier(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = torch.tensor([[ids("a blue box <end>"), ids("on on on on")]])
     padded = torch.nn.functional.pad(drawn, (0, 1), value=END)
@@ -102,7 +102,7 @@ def test_what_is_better_than_the_others_becomes_likelier(name: str, monkeypatch:
     assert after[1] < before[1]
 
 
-@pytest.mark.parametrize("name", ["lstm", "attention", "updown", "transformer"])
+@pytest.mark.parametrize("name", DECODERS)
 def test_rewards_rise(name: str) -> None:
     model = captioner(decoder={"name": name, "embedding": 16})
     model.train()
