@@ -23,9 +23,11 @@ from capflow.params import Params, load_params
 from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import SPECIALS, Vocabulary
 from capflow.training.checkpoint import Checkpoints
+from capflow.training.history import Row
 from capflow.training.keeping import INTERVAL, Keeper
 from capflow.training.loop import Split, Trainer
 from capflow.training.state import State, capture
+from capflow.training.validation import ReadAlong
 
 PICTURES, EACH, WORDS, EPOCHS = 320, 5, 100, 6
 CPU = torch.device("cpu")
@@ -119,8 +121,13 @@ def trainer(params: Params, epochs: int, pictures: int, processes: Processes = A
     batches = Batches(captions, np.arange(pictures), learning.batch_size, learning.batches, 1)
     split = Split(batches, EncodedPixels(pixels, model, CPU))
     sampling = sampling_of(params.generate.greedy())
-    score = {"val_CIDEr": 0.0}
-    return Trainer(model, split, split, lambda: score, sampling, learning, Nowhere(), processes)
+
+    def validate() -> Row:
+        reading = ReadAlong(model, split.inputs, split.batches, learning.precision)
+        reading(np.arange(pictures))
+        return {"val_loss": reading.loss(), "val_CIDEr": 0.0}
+
+    return Trainer(model, split, validate, sampling, learning, Nowhere(), processes)
 
 
 if __name__ == "__main__":

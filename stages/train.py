@@ -17,7 +17,7 @@ from capflow.models.weights import load_encoder
 from capflow.params import Params, load_params
 from capflow.processes import Processes, together
 from capflow.record.recorder import RunRecorder, training_run
-from capflow.record.scoring import MODEL_TAG
+from capflow.record.scoring import DEVICE_TAG, MODEL_TAG
 from capflow.text.vocabulary import Vocabulary
 from capflow.training.artifacts import open_batches, open_pictures
 from capflow.training.checkpoint import kept
@@ -26,7 +26,7 @@ from capflow.training.history import Recorder, Unrecorded
 from capflow.training.keeping import Keeper
 from capflow.training.loop import Split, Trainer
 from capflow.training.start import take_weights
-from capflow.training.validation import CaptionScore, sampled
+from capflow.training.validation import Validation, sampled
 from stages import run
 
 
@@ -55,7 +55,7 @@ def lead(params: Params, model: Captioner, vocabulary: Vocabulary, processes: Pr
         training_run(params, checkpoints.name) as recorder,
         interruption.heeded(processes.largest) as stops,
     ):
-        recorder.tag("device", torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
+        recorder.tag(DEVICE_TAG, torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
         show_pictures(recorder)
         processes.follow()
         trainer = build_trainer(params, model, vocabulary, recorder, stops, processes)
@@ -111,11 +111,11 @@ def build_trainer(
     ids, looked_at = open_pictures("val", params, model)
     looked_at = stops.before(looked_at)
     references = tensors.described("val").captions_of()
-    score = CaptionScore.of(model, (ids, looked_at), references, vocabulary, params.generate, processes)
+    told = open_batches("val", params)
+    validate = Validation.of(model, (ids, looked_at), told, references, vocabulary, params, processes)
     train = Split(open_batches("train", params), seen, views)
-    val = Split(open_batches("val", params), looked_at)
     drawn = sampling_of(params.generate.greedy())
-    return Trainer(model, train, val, score, drawn, params.train, recorder, processes, score.shown)
+    return Trainer(model, train, validate, drawn, params.train, recorder, processes, validate.shown)
 
 
 if __name__ == "__main__":

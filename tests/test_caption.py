@@ -92,6 +92,36 @@ def test_a_seed_draws_captions(said: Any, monkeypatch: pytest.MonkeyPatch) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--seed", "3", "--beam", "5"), "--seed draws captions at random, and --beam searches"),
+        (
+            ("--seed", "0", "--beam", "1", "--best", "2"),
+            "--seed draws captions at random, and --beam searches",
+        ),
+        (("--beam", "3", "--best", "4"), "--beam 3 finds 3 captions at most, and --best 4 asks for more"),
+    ],
+)
+def test_options_of_which_one_would_be_ignored_are_one_sentence(
+    options: tuple[str, ...],
+    told: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, "--model", "a", *options, "0.png") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"error: {told}")
+    assert captured.err.count("\n") == 1
+
+
+def test_the_best_of_captions_that_are_drawn(said: Any) -> None:
+    rows = said("--model", "a", "--seed", "3", "--best", "3", "0.png")
+    assert len({row["caption"] for row in rows}) == 3
+
+
 def test_in_a_checkout_captions_are_searched_for_as_params_yaml_says(
     folder: Path, said: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
 from pycocotools.coco import COCO
 
 from tests.checkout import ROOT, STAGES, make_checkout, ran, run
@@ -110,6 +112,42 @@ def test_a_learning_rate_runs_again_what_depends_on_it(checkout: Path) -> None:
     assert scored == (2,)
     assert states == [("FINISHED",)]
     assert rows[0] >= 4
+
+
+def test_the_table_of_runs_alone_tells_the_story(checkout: Path) -> None:
+    """Of the run that `dvc repro` made, and of an experiment."""
+    client = MlflowClient(f"sqlite:///{checkout / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("capflow")
+    assert experiment
+    runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
+    params = yaml.safe_load((checkout / "params.yaml").read_text())
+    commits = run(checkout, "git", "rev-list", "--all").split()
+    for one in runs:
+        assert {"decoder.name", "encoder.name", "train.batch_size"} <= one.data.params.keys()
+        assert one.data.params["train.epochs"] == str(params["train"]["epochs"])
+        assert {"val_CIDEr", "best_val_CIDEr", "lr", *SCORES} <= one.data.metrics.keys()
+        assert 0 < one.data.metrics["train_seconds"] < 600
+        assert one.info.start_time < one.info.end_time
+        assert one.data.tags["device"]
+        assert one.data.tags["mlflow.source.git.commit"] in commits
+        assert inputs(one) == digests(checkout, one)
+    assert [one.data.params["train.lr"] for one in runs][1:] == ["0.01"]
+    assert [one.data.tags.get("dvc.experiment") for one in runs] == [None, "faster"]
+
+
+def inputs(one: Run) -> dict[str, str]:
+    assert one.inputs
+    return {read.dataset.name: read.dataset.digest for read in one.inputs.dataset_inputs}
+
+
+def digests(checkout: Path, one: Run) -> dict[str, str]:
+    """What DVC has on record, which is also in the table's own columns, and the test's."""
+    stages = yaml.safe_load((checkout / "dvc.lock").read_text())["stages"].values()
+    outs = {out["path"]: out["md5"] for stage in stages for out in stage["outs"]}
+    found = {name: outs[f"data/{name}"] for name in ("vocab", "tensors", "features")}
+    assert {name: one.data.params[f"digest.{name}"] for name in found} == found
+    tested = {"scenes.test": one.data.tags["capflow.test_digest"]}
+    return {f"scenes.{name}": digest for name, digest in found.items()} | tested
 
 
 def test_two_runs_are_compared_without_a_network(checkout: Path, tmp_path: Path) -> None:

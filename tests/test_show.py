@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from capflow.cli import app
+from capflow.cli import app, main
 from capflow.errors import CapflowError
 from capflow.models.captioner import save_captioner
 from tests.photographs import gradient, saved
@@ -47,6 +47,12 @@ def test_a_photograph_is_drawn_for_each_word() -> None:
         (("--attention", "words.txt", "--model", "attention"), r"words\.txt: cannot be read as a picture"),
         (("--attention", "photo.jpg", "--model", "nothing"), r"config\.json: there is no such file"),
         (("--model", "attention"), "only --attention asks a model"),
+        (("--attention", "photo.jpg", "--count", "9"), "and --count would choose pictures of a split"),
+        (("test", "--attention", "photo.jpg"), "and split would choose"),
+        (
+            ("--attention", "photo.jpg", "--predictions", "--seed", "0", "val", "--count", "3"),
+            "and split and --count and --seed and --predictions would choose",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_one_sentence_and_nothing_is_lost(
@@ -60,3 +66,14 @@ def test_what_cannot_be_drawn_is_one_sentence_and_nothing_is_lost(
         raise result.exception
     assert "\n" not in str(result.exception)
     assert Path("show.png").read_bytes() == b"before"
+
+
+@pytest.mark.usefixtures("folder")
+def test_options_that_do_not_go_together_end_with_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["capflow", "show", "--attention", "photo.jpg", "--seed", "1"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("error: --attention shows one photograph, and --seed would")

@@ -12,7 +12,7 @@ from capflow import project
 from capflow.errors import CapflowError
 from capflow.params import Params, load_params
 from capflow.record.recorder import Scored, record_scores, training_run
-from capflow.record.scoring import MODEL_TAG
+from capflow.record.scoring import DEVICE_TAG, MODEL_TAG
 from tests.checkout import ROOT
 
 TESTED = Scored("test", "0123")
@@ -37,6 +37,7 @@ def train(params: Params, model: str) -> None:
     with training_run(params, model) as recorder:
         for step in range(1, 1201):
             recorder.log({"train_loss": 1 / step, "lr": 0.1}, step)
+        recorder.tag(DEVICE_TAG, "cpu")
         recorder.tag(MODEL_TAG, model)
 
 
@@ -61,6 +62,7 @@ def test_another_search_gets_a_row_of_its_own(params: Params) -> None:
         record_scores("model-a", wider, {"CIDEr": 0.95}, TESTED, {})
     assert sorted(query("select value from params where key = 'generate.beam'")) == [("3",), ("7",)]
     assert query("select count(*) from latest_metrics where key = 'train_loss'") == [(2,)]
+    assert query("select value from tags where key = 'device'") == [("cpu",), ("cpu",)]
 
 
 def test_a_failed_training_is_marked_and_keeps_its_record(params: Params) -> None:

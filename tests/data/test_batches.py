@@ -57,6 +57,25 @@ def test_each_caption_comes_once_with_its_picture(
     assert batches.captions_per_epoch() == len(usable)
 
 
+@given(cases(), st.data())
+def test_pictures_that_are_asked_for_come_with_all_their_captions(
+    case: tuple[EncodedCaptions, np.ndarray[tuple[int], np.dtype[np.int64]], int], data: st.DataObject
+) -> None:
+    captions, ids, size = case
+    if not np.isin(captions.images, ids).any():
+        return
+    rows = np.array(sorted(data.draw(st.sets(st.integers(0, len(ids) - 1)))), np.int64)
+    seen: list[int] = []
+    pictures: list[int] = []
+    for batch in Batches(captions, ids, size, "length", seed=1).of(rows):
+        pictures += batch.rows.tolist()
+        for row, tokens in zip(batch.rows[batch.picture.numpy()], batch.tokens, strict=True):
+            seen.append(int(tokens[1]) - 4)
+            assert ids[row] == captions.images[seen[-1]]
+    assert sorted(seen) == np.flatnonzero(np.isin(captions.images, ids[rows])).tolist()
+    assert len(pictures) == len(set(pictures))
+
+
 def test_whole_pictures_share_a_batch() -> None:
     captions = encoded([2] * 20, [place // 5 for place in range(20)])
     batches = Batches(captions, np.arange(4), 10, "padded", seed=1)

@@ -21,7 +21,7 @@ from capflow.training.checkpoint import Checkpoints
 from capflow.training.loop import Split, Trainer
 from capflow.training.state import State, capture, restore
 from tests.tiny import CPU, captioner, captions, pixels, train_params
-from tests.training.stored import SAMPLING, Notes
+from tests.training.stored import SAMPLING, Notes, validating
 
 PLAIN: dict[str, Any] = {"epochs": 2, "schedule": {"name": "plateau", "warmup": 0.2}}
 KINDS: dict[str, dict[str, Any]] = {
@@ -31,6 +31,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "averaged": PLAIN | {"ema": 0.9, "optimizer": "adamw", "weight_decay": 0.1},
     "accumulated": PLAIN | {"accumulate": 2, "patience": 1, "clip": 0.1},
     "late-encoder": PLAIN | {"encoder": {"from_epoch": 2, "from_layer": "layers.9", "rate": 0.5}},
+    "from-a-model": PLAIN | {"start": "some"},
     "everything": {
         **PLAIN,
         "ema": 0.9,
@@ -69,7 +70,8 @@ def prepare(decoder: str, kind: str, precision: str) -> Trainer:
     def score() -> dict[str, float]:
         return {"val_CIDEr": random.random() + float(np.random.rand())}  # noqa: NPY002
 
-    return Trainer(model, Split(told, seen, views), val, score, SAMPLING, params, Notes())
+    validate = validating(model, val, score)
+    return Trainer(model, Split(told, seen, views), validate, SAMPLING, params, Notes())
 
 
 def with_schedule(changes: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def through_disk(folder: Path, state: State) -> State:
     return read
 
 
-FEW = [(decoder, "everything", "fp32") for decoder in DECODERS]
+FEW = [*((decoder, "everything", "fp32") for decoder in DECODERS), ("lstm", "from-a-model", "fp32")]
 ALL = [case for case in itertools.product(DECODERS, KINDS, ("fp32", "bf16")) if case not in FEW]
 
 
@@ -140,6 +142,28 @@ def test_row_38_resumed_at_any_step(decoder: str, kind: str, precision: str, tmp
         assert run_until(taken_up, -1) == moments - place - 1
         assert_equal(whole, taken_up)
         assert record(taken_up) == record(whole)
+
+
+def test_row_38_resumed_where_what_it_starts_from_was_being_validated() -> None:
+    """Nothing of epoch 0 is there yet; it comes once."""
+    whole = prepare("lstm", "from-a-model", "fp32")
+    run_until(whole, -1)
+    left = prepare("lstm", "from-a-model", "fp32")
+
+    def interrupted() -> dict[str, float]:
+        raise LeftError
+
+    left.validate = interrupted
+    run_until(left, -1)
+    assert (left.step, left.history.epochs) == (0, [])
+    state = capture(left)
+    taken_up = prepare("lstm", "from-a-model", "fp32")
+    random.seed(99)
+    restore(taken_up, state)
+    run_until(taken_up, -1)
+    assert [row["epoch"] for row in taken_up.history.epochs] == [0, 1, 2]
+    assert_equal(whole, taken_up)
+    assert record(taken_up) == record(whole)
 
 
 def record(trainer: Trainer) -> set[tuple[int, str, float]]:

@@ -13,8 +13,9 @@ from capflow.models.captioner import Captioner
 from capflow.models.captioning import sampling_of
 from capflow.models.inputs import StoredFeatures
 from capflow.params import TrainParams
-from capflow.training.history import Sample
+from capflow.training.history import Row, Sample
 from capflow.training.loop import Split, Trainer
+from capflow.training.validation import ReadAlong
 from tests.tiny import CPU, captioner, captions, generate_params
 
 CHANNELS = 128
@@ -76,8 +77,20 @@ def trainer(
     recorder: Notes | None = None,
 ) -> Trainer:
     """A training on stored features; what is learnt is also what is validated."""
-    split = Split(batches(params), inputs())
-    return Trainer(model or captioner(), split, split, score, SAMPLING, params, recorder or Notes())
+    split, model = Split(batches(params), inputs()), model or captioner()
+    validate = validating(model, split, score)
+    return Trainer(model, split, validate, SAMPLING, params, recorder or Notes())
+
+
+def validating(model: Captioner, split: Split, score: Score) -> Callable[[], Row]:
+    """A validation that has the loss of what people said of the five pictures, and that score."""
+
+    def validate() -> Row:
+        reading = ReadAlong(model, split.inputs, split.batches, "fp32")
+        reading(np.arange(5))
+        return {"val_loss": reading.loss(), **score()}
+
+    return validate
 
 
 def state(model: Captioner) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from capflow.text.vocabulary import PAD
 from capflow.training.cross_entropy import caption_loss
 from capflow.training.loop import Split, Trainer
 from tests.tiny import CPU, captioner, captions, pixels, train_params
-from tests.training.stored import SAMPLING, Notes, features, flat, same, scripted, state, trainer
+from tests.training.stored import SAMPLING, Notes, features, flat, same, scripted, state, trainer, validating
 
 
 def test_afterwards_the_model_holds_the_best_epoch() -> None:
@@ -220,7 +220,8 @@ def test_one_seed_gives_one_model_bit_for_bit(name: str) -> None:
         train = AugmentedPixels(pictures, model, CPU, augment, random)
         told = Batches(*captions(), params.batch_size, "padded", seed)
         val = Split(told, EncodedPixels(pictures, model, CPU))
-        history = Trainer(model, Split(told, train), val, flat, SAMPLING, params, Notes()).run()
+        validate = validating(model, val, flat)
+        history = Trainer(model, Split(told, train), validate, SAMPLING, params, Notes()).run()
         return model.state_dict(), history.steps + history.epochs
 
     first, again, other = run(1), run(1), run(2)

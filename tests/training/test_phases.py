@@ -7,7 +7,7 @@ from capflow.data.batches import Batches
 from capflow.models.inputs import EncodedPixels
 from capflow.training.loop import Split, Trainer
 from tests.tiny import CPU, captioner, captions, pixels, train_params
-from tests.training.stored import SAMPLING, Notes, flat, same, scripted, state, trainer
+from tests.training.stored import SAMPLING, Notes, flat, same, scripted, state, trainer, validating
 
 
 def test_self_critical_epochs_begin_with_the_best_one_and_are_counted_on() -> None:
@@ -72,7 +72,7 @@ def test_an_encoder_learns_from_its_epoch_on() -> None:
     chosen = {"from_epoch": 2, "from_layer": "layers.9", "rate": 0.5}
     params = train_params(epochs=2, encoder=chosen)
     before = state(model)
-    Trainer(model, split, split, score, SAMPLING, params, Notes()).run()
+    Trainer(model, split, validating(model, split, score), SAMPLING, params, Notes()).run()
     changed = [
         {name for name in then if name.startswith("encoder") and not torch.equal(then[name], now[name])}
         for then, now in zip([before, *seen], seen, strict=False)

@@ -2,13 +2,15 @@
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 
+from capflow.data.batches import Batches
 from capflow.models.inputs import EncodedPixels
 from capflow.training.symptoms import bad_endings, symptom
-from capflow.training.validation import CaptionScore
-from tests.tiny import CPU, VOCABULARY, captioner, generate_params, pixels
+from capflow.training.validation import Validation
+from tests.tiny import CPU, VOCABULARY, captioner, captions, params, pixels
 
 SEEN = torch.randn(4, 2, 8, generator=torch.Generator().manual_seed(0))
 BLIND = torch.ones(4, 2, 1) * torch.arange(8)
@@ -41,12 +43,12 @@ def test_captions_that_break_off() -> None:
 
 def test_validation_warns(caplog: pytest.LogCaptureFixture) -> None:
     model = captioner()
-    ids = [1, 2, 3]
+    ids = [10, 20, 30]
     references = {image: ["a red ball"] for image in ids}
-    score = CaptionScore.of(
-        model, (ids, EncodedPixels(pixels(3), model, CPU)), references, VOCABULARY, generate_params()
-    )
+    seen = EncodedPixels(pixels(3), model, CPU)
+    told = Batches(captions()[0], np.array([10, 20, 30]), 4, "padded", 1)
+    validate = Validation.of(model, (ids, seen), told, references, VOCABULARY, params())
     with caplog.at_level(logging.WARNING), torch.no_grad():
         model.decoder.vocabulary.weight.zero_()  # type: ignore[union-attr, operator]
-        assert set(score()) == {"val_CIDEr", "val_bad_endings"}
+        assert set(validate()) == {"val_loss", "val_CIDEr", "val_bad_endings"}
     assert "every validation picture gets the same caption" in caplog.text

@@ -10,6 +10,8 @@ interruption.ends_quietly()  # first of all: what follows takes a while
 import logging
 import sys
 
+import typer
+
 from capflow.cli import (
     captioning,
     demo,
@@ -22,7 +24,7 @@ from capflow.cli import (
     showing,
     verifying,
 )
-from capflow.cli.app import app
+from capflow.cli.app import ConflictError, app
 from capflow.errors import CapflowError, sentence
 
 __all__ = [
@@ -42,9 +44,12 @@ __all__ = [
 
 
 def main() -> None:
-    """Run the command line; bad input ends in one sentence and exit code 1."""
+    """Run the command line; bad input ends in one sentence and exit code 1, or 2 where it is options'."""
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         app()
+    except ConflictError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
     except (CapflowError, OSError) as error:
         sys.exit(f"error: {sentence(error)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from capflow import project
-from capflow.cli.app import app
+from capflow.cli.app import ConflictError, app
 from capflow.errors import CapflowError, sentence
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def caption(
     from capflow.bars import bar
     from capflow.photographs import PhotoCaptioner
 
+    _refuse_conflicts(beam, best, seed)
     with tempfile.TemporaryDirectory() as temporary:
         folders = [_folder(name, Path(temporary)) for name in model or [str(project.root() / project.MODEL)]]
         captioner = PhotoCaptioner.load(*folders)
@@ -61,10 +62,27 @@ def caption(
                 typer.echo("\n".join(place + text for text, _ in captions))
         unreadable += problems
     if as_json:
-        records = [{"image": image, "caption": text, "log_p": round(p, 4)} for image, text, p in rows]
-        typer.echo(json.dumps(records, ensure_ascii=False, indent=2))
+        _print_json(rows)
     if unreadable:
         raise CapflowError(" ".join(unreadable))
+
+
+def _refuse_conflicts(beam: int | None, best: int, seed: int | None) -> None:
+    """Refuse options of which one would be ignored."""
+    if seed is not None and beam is not None:
+        raise ConflictError(
+            "--seed draws captions at random, and --beam searches for the likeliest; give one of the two."
+        )
+    if beam is not None and beam < best:
+        raise ConflictError(
+            f"--beam {beam} finds {beam} captions at most, and --best {best} asks for more; give a --beam "
+            f"of {best} or more, or none."
+        )
+
+
+def _print_json(rows: list[tuple[str, str, float]]) -> None:
+    records = [{"image": image, "caption": text, "log_p": round(p, 4)} for image, text, p in rows]
+    typer.echo(json.dumps(records, ensure_ascii=False, indent=2))
 
 
 def _folder(name: str, temporary: Path) -> Path:

@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from capflow import project
-from capflow.cli.app import app
+from capflow.cli.app import ConflictError, app, given
 from capflow.cli.captioning import search_of
-from capflow.errors import CapflowError
 
 
 class SplitName(StrEnum):
@@ -22,6 +21,7 @@ class SplitName(StrEnum):
 
 @app.command()
 def show(
+    context: typer.Context,
     split: Annotated[SplitName, typer.Argument(help="Which pictures.")] = SplitName.VAL,
     count: Annotated[int, typer.Option(min=1, max=100, help="How many, drawn at random.")] = 9,
     seed: Annotated[int, typer.Option(min=0, help="Another seed draws others.")] = 0,
@@ -39,7 +39,12 @@ def show(
     from capflow.files import write_bytes
 
     if model and not attention:
-        raise CapflowError("--model: only --attention asks a model; name a picture with it.")
+        raise ConflictError("--model: only --attention asks a model; name a picture with it.")
+    if attention and (others := given(context, "split", "count", "seed", "predictions")):
+        raise ConflictError(
+            f"--attention shows one photograph, and {others} would choose pictures of a split; give one or "
+            "the other."
+        )
     if attention:
         drawn = _attention(attention, model)
     else:

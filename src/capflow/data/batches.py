@@ -111,6 +111,12 @@ class Batches:
         """The batches of one epoch, from the one at ``start`` on; those before it are not made."""
         return (self._batch(chosen) for chosen in self._plan(number)[start:])
 
+    def of(self, rows: Indices) -> Iterator[Batch]:
+        """All captions of the pictures in some rows, by row; no picture is in two batches."""
+        captions = self._usable[np.isin(self._rows[self._usable], rows)]
+        batches = self._filled(captions, self._rows[captions])
+        return (self._batch(chosen) for chosen in batches if len(chosen))
+
     def _plan(self, epoch: int) -> list[Indices]:
         random = np.random.default_rng((self._seed, epoch))
         return self._by_length(random) if self._order == "length" else self._by_picture(random)
@@ -125,15 +131,19 @@ class Batches:
         return [batches[place] for place in random.permutation(len(batches))]
 
     def _by_picture(self, random: np.random.Generator) -> list[Indices]:
-        rows = self._rows[self._usable]
-        pictures, picture = np.unique(rows, return_inverse=True)
-        rank = random.permutation(len(pictures))[picture]
-        order = np.argsort(rank, kind="stable")
-        # A batch ends with the picture that fills it, so that no picture is encoded twice.
-        batch = np.searchsorted(self._filled(rank[order]), np.arange(len(order)), side="right")
-        return np.split(self._usable[order], np.flatnonzero(np.diff(batch)) + 1)
+        pictures, picture = np.unique(self._rows[self._usable], return_inverse=True)
+        return self._filled(self._usable, random.permutation(len(pictures))[picture])
 
-    def _filled(self, rank: Indices) -> Indices:
+    def _filled(self, captions: Indices, rank: Indices) -> list[Indices]:
+        """Captions by the rank of their pictures; a batch ends with the picture that fills it.
+
+        So no picture of an epoch is encoded twice.
+        """
+        order = np.argsort(rank, kind="stable")
+        batch = np.searchsorted(self._cuts(rank[order]), np.arange(len(order)), side="right")
+        return np.split(captions[order], np.flatnonzero(np.diff(batch)) + 1)
+
+    def _cuts(self, rank: Indices) -> Indices:
         """Where each batch ends, given the sorted picture of each caption."""
         ends = np.append(np.flatnonzero(np.diff(rank)) + 1, len(rank))
         cuts, filled = [], 0

@@ -15,6 +15,8 @@ from capflow.tracking import Input, Number, Row, Store
 
 MODEL_TAG = "capflow.model"
 SPLIT_TAG = "capflow.scored_split"
+DEVICE_TAG = "device"
+"""What a training ran on."""
 TEST_TAG = "capflow.test_digest"
 """Scores with the same one are of the same pictures and references, and can be compared."""
 _SCORES_TAG = "capflow.scores"
@@ -51,6 +53,7 @@ def _successor(name: str, entry: Entry, store: Store, rows: list[Row]) -> str:
     tags = dict(entry["tags"])
     if rows:
         tags["capflow.trained_in"] = rows[0].run
+        tags |= {DEVICE_TAG: rows[0].tags[DEVICE_TAG]} if DEVICE_TAG in rows[0].tags else {}
         step = int(rows[0].metrics.get("step", 0))
         numbers = [Number(key, value, step, entry["at"]) for key, value in rows[0].metrics.items()]
         store.numbers(run, numbers)

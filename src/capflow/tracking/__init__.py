@@ -1,18 +1,8 @@
 """MLflow: this package and ``serving`` alone import it, and this package does so where it is needed."""
 
-from capflow.tracking.store import (
-    BATCH,
-    EXPERIMENT,
-    Input,
-    Number,
-    Row,
-    Store,
-    address,
-    is_service,
-    load,
-    meters,
-    tracking_uri,
-)
+from capflow.tracking.connection import EXPERIMENT, address, is_service, load, tracking_uri
+from capflow.tracking.machine import meters
+from capflow.tracking.store import BATCH, Input, Number, Row, Store
 from capflow.tracking.troubles import AwayError, GoneError, RefusedError, StoreError, UnusableError
 
 __all__ = [

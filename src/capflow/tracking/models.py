@@ -23,7 +23,8 @@ from PIL import Image
 
 from capflow import project
 from capflow.errors import CapflowError
-from capflow.tracking.store import Store, patience, settle, tracking_uri
+from capflow.tracking.connection import patience, settle, tracking_uri
+from capflow.tracking.store import Store
 from capflow.tracking.troubles import GoneError, RefusedError, reason, translated
 
 if TYPE_CHECKING:

@@ -1,51 +1,27 @@
-"""MLflow's store: runs, with their numbers, texts, files and inputs.
+"""Runs in MLflow's store, with their numbers, texts, files and inputs.
 
-MLflow takes seconds to import. The client interface is used throughout: there is no global active run that
-a second thread, or a crash, could leave behind. Whatever is written may be written again, as after an answer
-that was lost: the store then has it once.
+The client interface is used throughout: there is no global active run that a second thread, or a crash,
+could leave behind. Whatever is written may be written again, as after an answer that was lost: the store then
+has it once.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from filelock import FileLock
-
-from capflow import project
-from capflow.tracking.troubles import (
-    GoneError,
-    RefusedError,
-    UnusableError,
-    reason,
-    shown,
-    translated,
-)
+from capflow.tracking.connection import patience, reach
+from capflow.tracking.troubles import GoneError, RefusedError, translated
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Run
 
-EXPERIMENT = "capflow"
 BATCH = 500
 """So many numbers go in one request, some fifty times as fast as singly."""
-
-_SQLITE = b"SQLite format 3"
-# By default a dead server holds everything up for four minutes, a silent one for two at a time, and the end
-# of a run is announced on stdout.
-_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-_SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    _TIMEOUT: "20",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
 
 
 class Number(NamedTuple):
@@ -75,81 +51,12 @@ class Row(NamedTuple):
     tags: Mapping[str, str]
 
 
-def tracking_uri() -> str:
-    """``MLFLOW_TRACKING_URI``, else the SQLite store at the repository root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.root() / 'mlflow.db'}"
-
-
-def address() -> str:
-    """The store as one may write it down, without a password; empty for the one at the root."""
-    return shown(os.environ.get("MLFLOW_TRACKING_URI", ""))
-
-
-def load() -> None:
-    """Import MLflow now: that takes seconds, which are not spent in a thread that others wait for."""
-    import mlflow  # noqa: F401
-
-
-def settle() -> None:
-    """Ask MLflow to be quiet, and to give up soon: what fails is told here, in our own words."""
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
-
-
-def meters() -> Callable[[], dict[str, float]]:
-    """MLflow's meters: processors, memory, disk, network, and GPUs where pynvml is installed."""
-    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
-    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
-    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
-    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
-
-    kinds: list[Any] = [CPUMonitor, DiskMonitor, NetworkMonitor, GPUMonitor]
-    found: list[Any] = []
-    for kind in kinds:
-        with suppress(ImportError, RuntimeError):  # without a GPU, or what asks it
-            found.append(kind())
-
-    def measure() -> dict[str, float]:
-        told: dict[str, float] = {}
-        for monitor in found:
-            monitor.clear_metrics()
-            monitor.collect_metrics()
-            told |= monitor.aggregate_metrics()
-        return told
-
-    return measure
-
-
-def is_service() -> bool:
-    """Whether the store is another machine's or process's, and may keep us waiting."""
-    return not tracking_uri().startswith("sqlite:")
-
-
 class Store:
     """The runs of the experiment ``capflow``."""
 
     def __init__(self) -> None:
-        """Reach the store, and make the experiment if need be, one process at a time.
-
-        Two processes that create one SQLite store at the same moment would break it, hence the lock.
-
-        Raises:
-            AwayError: it does not answer, is locked, read-only or full.
-            UnusableError: there is no such store, or it is damaged.
-        """
-        settle()
-        self.uri = tracking_uri()
-        _refuse_damaged(self.uri)
-        try:
-            with translated(self.uri), FileLock(project.store() / "mlflow.lock"):
-                self.client = _client(self.uri)
-                self.experiment = _experiment(self.client, self.uri)
-        except (RefusedError, GoneError) as error:
-            raise UnusableError(
-                f"MLflow: what answers at {shown(self.uri)} is no store of MLflow's ({error}); "
-                "correct MLFLOW_TRACKING_URI."
-            ) from None
+        """Reach the store; see :func:`capflow.tracking.connection.reach`."""
+        self.uri, self.client, self.experiment = reach()
 
     def rows(self, tag: str, value: str) -> list[Row]:
         """The runs with a tag, the latest first."""
@@ -259,56 +166,3 @@ class Store:
 
 def _row(run: Run) -> Row:
     return Row(run.info.run_id, run.data.params, run.data.metrics, run.data.tags)
-
-
-@contextmanager
-def patience(size: int) -> Iterator[None]:
-    """Let each request take a second more for each MiB that is on its way."""
-    usual = os.environ[_TIMEOUT]
-    os.environ[_TIMEOUT] = str(int(usual) + size // 2**20)
-    try:
-        yield
-    finally:
-        os.environ[_TIMEOUT] = usual
-
-
-def _client(uri: str) -> MlflowClient:
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return MlflowClient(uri)
-    except (MlflowException, ImportError) as error:
-        if getattr(error, "error_code", "") == "TEMPORARILY_UNAVAILABLE":
-            raise
-        raise UnusableError(
-            f"MLflow: there is no such store as {shown(uri)} ({reason(error)}); correct MLFLOW_TRACKING_URI."
-        ) from None
-
-
-def _refuse_damaged(uri: str) -> None:
-    """Refuse a file that SQLite did not write: it would say so in each of its own errors, for a minute."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or not path.is_file():
-        return
-    with path.open("rb") as stream:
-        begins = stream.read(len(_SQLITE))
-    if begins not in (b"", _SQLITE):
-        raise UnusableError(f"MLflow: the store {uri} is damaged: no SQLite wrote it; move the file away.")
-
-
-def _experiment(client: MlflowClient, uri: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    if found := client.get_experiment_by_name(EXPERIMENT):
-        return str(found.experiment_id)
-    # Without a location of its own, artifacts land in whichever directory asked first; a server has one.
-    served = uri.startswith(("http:", "https:", "databricks"))
-    location = None if served else (project.root() / "mlartifacts").as_uri()
-    try:
-        return str(client.create_experiment(EXPERIMENT, artifact_location=location))
-    except MlflowException:
-        # Another machine may have been first on a shared server.
-        if found := client.get_experiment_by_name(EXPERIMENT):
-            return str(found.experiment_id)
-        raise

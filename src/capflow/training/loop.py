@@ -13,18 +13,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from capflow.bars import bar
 from capflow.data.batches import Batch, Batches
 from capflow.errors import CapflowError
 from capflow.models.captioner import Captioner
-from capflow.models.devices import autocast
 from capflow.models.inputs import Inputs
 from capflow.models.sampling import Sampling
 from capflow.models.shared_norm import Sharing
 from capflow.params import TrainParams
 from capflow.processes import ALONE, Processes
-from capflow.text.vocabulary import PAD
-from capflow.training.cross_entropy import CrossEntropy, caption_loss
+from capflow.training.cross_entropy import CrossEntropy
 from capflow.training.history import History, Recorder, Row
 from capflow.training.objective import Objective
 from capflow.training.phase import Phase
@@ -52,8 +49,7 @@ class Trainer:
         self,
         model: Captioner,
         train: Split,
-        val: Split,
-        score: Callable[[], Mapping[str, float]],
+        validate: Callable[[], Row],
         sampling: Sampling,
         params: TrainParams,
         recorder: Recorder,
@@ -65,20 +61,19 @@ class Trainer:
         Args:
             model: on its device; afterwards it holds the weights of the best epoch.
             train: what to learn from.
-            val: what to validate on.
-            score: generates the validation captions with the model as it is, and gives their
-                ``val_CIDEr``, and what else is to be recorded.
+            validate: the model as it is, in evaluation mode: gives ``val_loss``, ``val_CIDEr``, and what else
+                is to be recorded.
             sampling: how self-critical training draws captions.
             params: how to learn.
-            recorder: gets ``train_loss`` (or ``reward``) and ``lr`` by step, ``val_loss`` and what
-                ``score`` gives by epoch.
+            recorder: gets ``train_loss`` (or ``reward``) and ``lr`` by step, what ``validate`` gives
+                by epoch.
             processes: those that train together; each has a part of each batch.
-            said: where ``score`` leaves the captions of a few pictures, by image id, for the record.
+            said: where ``validate`` leaves the captions of a few pictures, by image id, for the record.
 
         Raises:
             CapflowError: the encoder has no such layer as ``train.encoder.from_layer``.
         """
-        self.model, self.train, self.val, self.score = model, train, val, score
+        self.model, self.train, self.validate = model, train, validate
         self.sampling, self.params, self.recorder = sampling, params, recorder
         self.device, self.processes = next(model.parameters()).device, processes
         self.said = said
@@ -213,24 +208,7 @@ class Trainer:
 
     def _validate(self) -> Row:
         self.model.eval()
-        return {"val_loss": self._val_loss(), **self.score()}
-
-    @torch.inference_mode()
-    def _val_loss(self) -> float:
-        """Mean loss over the validation captions, without smoothing, so that runs can be compared."""
-        total, words = 0.0, 0
-        turns = -(-len(self.val.batches) // self.processes.count)
-        batches = self.processes.turns(self.val.batches.epoch(0))
-        for batch, own in bar(batches, "validation", turns, "batch"):
-            count = own * int((batch.tokens[:, 1:] != PAD).sum())
-            picture, tokens = batch.picture.to(self.device), batch.tokens.to(self.device)
-            with autocast(self.device, self.params.precision):
-                loss = caption_loss(self.model.decoder, self.val.inputs(batch.rows), picture, tokens)
-            total += count * loss.item()
-            words += count
-        sums = torch.tensor([total, words], dtype=torch.float64)
-        self.processes.add(sums)
-        return float(sums[0] / sums[1])
+        return self.validate()
 
     def _finite(self, figures: Tensor) -> float:
         """What the objective shows, of its figures: the loss, and that."""

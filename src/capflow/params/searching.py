@@ -1,0 +1,71 @@
+"""How captions are searched for, or drawn: ``generate`` in params.yaml, and the search.json of a model."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from capflow.params.bounds import Count, Seed
+from capflow.sections import Section
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class GenerateParams(Section):
+    """How captions are searched for (``method: beam``), or drawn at random (``sample``).
+
+    ``models`` are folders below data/ensemble, or absolute paths, whose models speak along with
+    data/model. The formulas stand in :mod:`capflow.models.rules`, ``generate`` and ``sampling``.
+    """
+
+    splits: Annotated[tuple[Split, ...], Field(min_length=1)]
+    models: tuple[Annotated[str, Field(min_length=1)], ...]
+    method: Literal["beam", "sample"]
+    max_length: Annotated[int, Field(ge=1, le=200)]
+    min_length: Annotated[int, Field(ge=0)]
+    no_repeat: Annotated[int, Field(ge=0, le=200)]
+    beam: Annotated[int, Field(ge=1, le=64)]
+    length_penalty: Annotated[float, Field(ge=0, le=5)]
+    groups: Annotated[int, Field(ge=1, le=64)]
+    diversity: Annotated[float, Field(ge=0, le=100)]
+    temperature: Annotated[float, Field(ge=0.01, le=100)]
+    top_k: Annotated[int, Field(ge=0, lt=2**31)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    seed: Seed
+    batch_size: Count
+
+    def greedy(self) -> "GenerateParams":
+        """The likeliest word each time; only the greatest length is kept of the search."""
+        plain = {"method": "beam", "beam": 1, "groups": 1, "min_length": 0, "no_repeat": 0}
+        return self.model_copy(update=plain | {"temperature": 1.0, "top_k": 0, "top_p": 1.0})
+
+    @model_validator(mode="after")
+    def _beams_and_lengths_fit(self) -> "GenerateParams":
+        if self.beam % self.groups:
+            raise ValueError(f"generate.beam ({self.beam}) is no multiple of generate.groups ({self.groups})")
+        if self.min_length > self.max_length:
+            raise ValueError(
+                f"generate.min_length ({self.min_length}) is larger than "
+                f"generate.max_length ({self.max_length})"
+            )
+        return self
+
+
+# How photographs are captioned where there is no params.yaml.
+ELSEWHERE = GenerateParams(
+    splits=("test",),
+    models=(),
+    method="beam",
+    max_length=30,
+    min_length=0,
+    no_repeat=0,
+    beam=3,
+    length_penalty=0.7,
+    groups=1,
+    diversity=0.0,
+    temperature=1.0,
+    top_k=0,
+    top_p=1.0,
+    seed=1,
+    batch_size=64,
+)
