@@ -65,7 +65,7 @@ demo: $(VENV)/installed  ## Try models on a page, http://127.0.0.1:8080
 
 notebook: $(VENV)/installed  ## Open the tour of data, runs and captions in JupyterLab
 	$(EXTRA) requirements-notebook.lock
-	jupyter lab notebooks/tour.ipynb
+	jupyter lab --ServerApp.root_dir=. notebooks/tour.ipynb
 
 ui: $(VENV)/installed  ## Open the MLflow UI on http://127.0.0.1:5000
 	mlflow ui --backend-store-uri $(or $(MLFLOW_TRACKING_URI),sqlite:///mlflow.db)
