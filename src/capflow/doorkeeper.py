@@ -17,7 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _SENTENCE = 1000  # characters of an error that are worth telling
-_HINT = 'send {"inputs": [{"image": "<the file in base64>"}]}'
+_HINT = 'send {"inputs": [{"image": "<the file in base64>", "best": <1 to 16, or left out>}]}'
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,9 @@ def _sentence(body: bytes) -> str:
     except (ValueError, LookupError, TypeError):
         told = body.decode(errors="replace")
     told = told.rpartition("\nError: ")[2].strip()
-    return told if len(told) <= _SENTENCE else f"the request is not as it should be; {_HINT}"
+    # Where it has several lines or names its input, it is pydantic's, which repeats what was sent.
+    repeats = any(sign in told for sign in ("\n", "input_value", "Input:"))
+    return told if len(told) <= _SENTENCE and not repeats else f"the request is not as it should be; {_HINT}"
 
 
 async def _answer(send: Send, refused: _RefusedError) -> None:

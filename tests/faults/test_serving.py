@@ -99,6 +99,9 @@ def refused(reply: Reply, status: int, words: str) -> None:
     assert reply.status == status, reply
     assert words in reply.content["error"]
     assert len(reply.content["error"]) < 1100
+    assert "\n" not in reply.content["error"]
+    assert "input_value" not in reply.content["error"]
+    assert "Input:" not in reply.content["error"]
     assert "Traceback" not in str(reply.content)
 
 
@@ -164,6 +167,10 @@ def test_the_watch_sees_files_and_connections(tmp_path: Path) -> None:
 )
 def test_row_50_wrong_requests_are_one_sentence(body: bytes, app: App) -> None:
     refused(app.ask(body), 400, "")
+
+
+def test_row_50_how_many_captions_there_may_be_is_told(app: App) -> None:
+    refused(app.ask(body_of({"image": picture(0), "best": 17})), 400, "1 to 16")
 
 
 def test_row_50_large_bodies_are_refused_unread(app: App) -> None:

@@ -23,6 +23,9 @@ def demo(
     """Serve a page to try models on: drop a picture, see its captions and where the model looked."""
     if importlib.util.find_spec("nicegui") is None:
         raise CapflowError("the page is made with NiceGUI, which is not installed; `make demo` does that.")
+    for folder in model or []:
+        if not (folder / "config.json").is_file():
+            raise CapflowError(f"{folder}: holds no model; name a folder such as data/model.")
     _refuse_taken(port)
     from capflow.demo.answer import BEST
     from capflow.demo.choices import models_of
