@@ -70,7 +70,7 @@ notebook: $(VENV)/installed  ## Open the tour of data, runs and captions in Jupy
 ui: $(VENV)/installed  ## Open the MLflow UI on http://127.0.0.1:5000
 	@case "$$MLFLOW_TRACKING_URI" in http://*|https://*) \
 		echo "MLFLOW_TRACKING_URI is a server: open $$MLFLOW_TRACKING_URI";; \
-	*) exec mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}";; esac
+	*) echo "All runs: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning"; exec mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}";; esac
 
 bench: $(VENV)/installed  ## Measure speed against what people use
 	$(EXTRA) requirements-bench.lock
