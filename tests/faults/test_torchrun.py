@@ -196,6 +196,7 @@ class Wire:
                 *("ip", "netns", "exec", namespace),
                 PET_NPROC_PER_NODE="1",
                 PET_NNODES="2",
+                OMP_NUM_THREADS="1",  # as two on one machine of two cores: sums are made in the same order
                 PET_RDZV_BACKEND="c10d",
                 PET_RDZV_ENDPOINT="10.231.77.1:29517",
                 PET_RDZV_ID="capflow",
