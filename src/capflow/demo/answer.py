@@ -1,5 +1,6 @@
 """What the page tells of a picture, as HTML."""
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -72,7 +73,8 @@ def _looked(captioner: PhotoCaptioner, pixels: Pixels, search: GenerateParams) -
     try:
         words, maps = captioner.gaze(pixels, search)
     except CapflowError as error:
-        return f'{head}<p class="blind">There is nothing to show here: {plain(str(error))}</p></section>'
+        why = re.sub("`(.+?)`", r"<code>\1</code>", plain(str(error)))
+        return f'{head}<p class="blind">There is nothing to show here: {why}</p></section>'
     seen = View(**view(captioner.models[0]))(pixels, _WORD_SIDE)
     told = zip(map(plain, words), maps, strict=True)
     figures = "".join(_word(word, jpeg(fogged(seen, weights))) for word, weights in told)
