@@ -69,7 +69,7 @@ def test_captions_and_where_the_model_looked(tmp_path: Path) -> None:
 
 def test_a_model_that_does_not_look_says_so(tmp_path: Path) -> None:
     _, markup = answer(save(tmp_path / "model", "lstm"), PHOTO, "photo.png", SEARCH)
-    assert "There is nothing to show: this model was trained with <code>decoder.name: lstm</code>" in markup
+    assert "nothing to show here: this model was trained with <code>decoder.name: lstm</code>" in markup
     assert "<figure" not in markup
 
 

@@ -74,7 +74,7 @@ def _looked(captioner: PhotoCaptioner, pixels: Pixels, search: GenerateParams) -
         words, maps = captioner.gaze(pixels, search)
     except CapflowError as error:
         why = re.sub("`(.+?)`", r"<code>\1</code>", plain(str(error)))
-        return f'{head}<p class="blind">There is nothing to show: {why}</p></section>'
+        return f'{head}<p class="blind">There is nothing to show here: {why}</p></section>'
     seen = View(**view(captioner.models[0]))(pixels, _WORD_SIDE)
     told = zip(map(plain, words), maps, strict=True)
     figures = "".join(_word(word, jpeg(fogged(seen, weights))) for word, weights in told)
