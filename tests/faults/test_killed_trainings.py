@@ -12,13 +12,13 @@ import pytest
 from capflow.models.captioner import DECODERS
 from tests.faults.trainings import (
     Kennel,
+    assert_ends_alike,
     checkpoints,
     lay_out,
     left_alone,
     recorded,
     results,
     said,
-    send_the_rest,
     wait_until,
 )
 
@@ -29,16 +29,6 @@ KILLS = int(os.environ.get("CAPFLOW_KILLS", "12"))
 def folder(tmp_path: Path, record: Path) -> Path:
     lay_out(tmp_path, record)
     return tmp_path
-
-
-def assert_ends_alike(stable: Kennel, folder: Path, other: Path) -> None:
-    """Nothing is left of checkpoints and locks, and one run has every number once."""
-    assert stable.exit_code(stable.start(folder)) == 0, said(folder)
-    assert results(folder) == results(other)
-    send_the_rest(folder)
-    assert recorded(folder) == recorded(other)
-    assert [status for status, _ in recorded(folder)] == ["FINISHED"]
-    assert list((folder / ".capflow/checkpoints").iterdir()) == []
 
 
 @pytest.mark.slow

@@ -15,13 +15,12 @@ from capflow.models.captioner import Captioner, CaptionerConfig, save_captioner
 from capflow.params import load_params
 from tests.faults.trainings import (
     Kennel,
+    assert_ends_alike,
     checkpoints,
     lay_out,
     left_alone,
     recorded,
-    results,
     said,
-    send_the_rest,
     wait_until,
 )
 from tests.tiny import VOCABULARY
@@ -60,12 +59,9 @@ def folder(tmp_path: Path, record: Path) -> Path:
     return tmp_path
 
 
-def assert_ends_alike(stable: Kennel, folder: Path, other: Path) -> None:
+def assert_ends_alike_from_the_same(stable: Kennel, folder: Path, other: Path) -> None:
     """As one that was left alone, and the model that it went on from is as it was."""
-    assert stable.exit_code(stable.start(folder)) == 0, said(folder)
-    assert results(folder) == results(other)
-    send_the_rest(folder)
-    assert recorded(folder) == recorded(other)
+    assert_ends_alike(stable, folder, other)
     first = project.WEIGHTS / "first"
     assert folder_digest(folder / first) == folder_digest(other / first)
 
@@ -79,7 +75,7 @@ def test_row_28_killed_before_the_first_step_within_cross_entropy_and_among_rewa
         os.kill(process, signal.SIGKILL)
         assert stable.exit_code(process) == -signal.SIGKILL
     assert "going on after step" in said(folder)
-    assert_ends_alike(stable, folder, started)
+    assert_ends_alike_from_the_same(stable, folder, started)
 
 
 def test_row_29_sigterm_ends_with_a_checkpoint(folder: Path, started: Path, stable: Kennel) -> None:
@@ -90,7 +86,7 @@ def test_row_29_sigterm_ends_with_a_checkpoint(folder: Path, started: Path, stab
     assert stable.exit_code(process) == 143, said(folder)
     assert len(checkpoints(folder)) >= 1
     assert states(folder) == ["KILLED"]
-    assert_ends_alike(stable, folder, started)
+    assert_ends_alike_from_the_same(stable, folder, started)
     assert "going on after step" in said(folder)
 
 

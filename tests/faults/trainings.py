@@ -126,6 +126,16 @@ def send_the_rest(folder: Path) -> None:
     subprocess.run(command, cwd=folder, env=environment(), capture_output=True, timeout=300, check=True)
 
 
+def assert_ends_alike(stable: "Kennel", folder: Path, other: Path) -> None:
+    """Nothing is left of checkpoints and locks, and one run has every number once."""
+    assert stable.exit_code(stable.start(folder)) == 0, said(folder)
+    assert results(folder) == results(other)
+    send_the_rest(folder)
+    assert recorded(folder) == recorded(other)
+    assert [status for status, _ in recorded(folder)] == ["FINISHED"]
+    assert list((folder / ".capflow/checkpoints").iterdir()) == []
+
+
 def left_alone(stable: "Kennel", folder: Path) -> None:
     """Train in a checkout to the end; checkpoints are made at the ends of epochs alone."""
     assert stable.exit_code(stable.start(folder, interval=1e9)) == 0, said(folder)
