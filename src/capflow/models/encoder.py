@@ -15,6 +15,7 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 
 from capflow.errors import CapflowError
 from capflow.models.padding import TensorFlowConv2d, pad_like_tensorflow
+from capflow.models.small import SmallNet
 from capflow.params import EncoderParams
 
 SMALL = "small"
@@ -131,7 +132,7 @@ class Encoder(nn.Module):
     def as_map(self, weights: Tensor) -> Tensor:
         """Weights of cells, float [..., cells], by place on the picture, [..., rows, columns]; not if pooled.
 
-        What :class:`SmallNet`'s cell of the whole picture has is shared among the others.
+        What :class:`~capflow.models.small.SmallNet`'s cell of the whole picture has is shared among the others.
         """
         if isinstance(self.backbone, SmallNet):
             whole, weights = weights[..., :1], weights[..., 1:]
@@ -159,35 +160,6 @@ def classifier(name: str) -> nn.Module:
         # that want other values of pixels than all the others, unless told otherwise.
         options = {"aux_logits": False, "init_weights": False, "transform_input": True}
     return cast("nn.Module", models.get_model(name, weights=None, **options))
-
-
-class SmallNet(nn.Module):
-    """A network for small pictures that are learnt from nothing, such as the generated scenes.
-
-    Five convolutions, then a pyramid of maxima (He et al.: Spatial Pyramid Pooling, ECCV 2014): one
-    cell for the whole picture, so that *what* is there is learnt wherever it stands, and 3 x 3
-    overlapping ones (of 64 pixels) for *where*.
-    """
-
-    channels = 128
-
-    def __init__(self) -> None:
-        """Build the layers."""
-        super().__init__()
-        widths = (3, 32, 64, 96, 128, self.channels)
-        layers: list[nn.Module] = []
-        for block, stride in enumerate((2, 2, 1, 2, 1)):
-            inside, outside = widths[block], widths[block + 1]
-            layers += [nn.Conv2d(inside, outside, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outside)]
-            layers.append(nn.ReLU(inplace=True))
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images [N, 3, H, W] to cells [N, channels, cells, 1]; H and W are at least 25."""
-        grid = self.layers(images)
-        whole = grid.amax((2, 3))[:, :, None]
-        parts = nn.functional.max_pool2d(grid, kernel_size=4, stride=2).flatten(2)
-        return torch.cat([whole, parts], 2)[..., None]
 
 
 def _layers(weights: list[str]) -> list[str]:
