@@ -132,7 +132,8 @@ class Encoder(nn.Module):
     def as_map(self, weights: Tensor) -> Tensor:
         """Weights of cells, float [..., cells], by place on the picture, [..., rows, columns]; not if pooled.
 
-        What :class:`~capflow.models.small.SmallNet`'s cell of the whole picture has is shared among the others.
+        What the cell of the whole picture has (:class:`~capflow.models.small.SmallNet`) is shared among
+        the others.
         """
         if isinstance(self.backbone, SmallNet):
             whole, weights = weights[..., :1], weights[..., 1:]
