@@ -44,7 +44,7 @@ def test_models_of_the_checkout_and_of_finished_runs(tmp_path: Path, monkeypatch
     offered = models_of(tmp_path)
     assert [*offered.values()][:2] == ["data/model", "data/ensemble/second"]
     [(folder, name)] = [*offered.items()][2:]
-    assert re.fullmatch(r"run bold-try: lstm, learning rate 0\.003", name)
+    assert re.fullmatch(r"run bold-try: transformer, learning rate 0\.003", name)
     assert (Path(folder) / "vocab.json").is_file()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     assert len(models_of(tmp_path)) == 2
@@ -61,7 +61,7 @@ def record(model: Path) -> None:
 
 
 def test_captions_and_where_the_model_looked(tmp_path: Path) -> None:
-    best, markup = answer(save(tmp_path / "model", "attention"), PHOTO, "photo.png", SEARCH)
+    best, markup = answer(save(tmp_path / "model", "attention", 1), PHOTO, "photo.png", SEARCH)
     assert 1 < markup.count(" <small>log p ") <= BEST
     assert f'alt="{best}"' in markup
     assert re.findall(r"<figcaption[^>]*>(.*?)<", markup) == best.split()

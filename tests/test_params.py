@@ -69,7 +69,7 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
             "decoder.embedding (256) is no multiple of decoder.heads (7)",
         ),
         (
-            {"decoder.tied": True, "decoder.hidden": 128},
+            {"decoder.name": "lstm", "decoder.tied": True, "decoder.hidden": 128},
             "decoder.tied needs decoder.embedding (256) and decoder.hidden (128) to be the same",
         ),
         ({"decoder.hidden": 10**9}, "`decoder.hidden` is 1000000000"),
@@ -118,7 +118,7 @@ def test_features_are_stored_only_when_nothing_about_them_changes(tmp_path: Path
 
 def test_sizes_that_a_decoder_does_not_read_need_not_fit(tmp_path: Path) -> None:
     for change in (
-        {"decoder.heads": 7},
+        {"decoder.name": "lstm", "decoder.heads": 7},
         {"decoder.name": "transformer", "decoder.tied": True, "decoder.hidden": 1024},
     ):
         assert load_params(write(tmp_path, change))
