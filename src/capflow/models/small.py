@@ -16,7 +16,7 @@ class Pyramid(nn.Module):
     def __init__(self, channels: int) -> None:
         """Build it for maps of so many channels."""
         super().__init__()
-        self.place = nn.Linear(2, channels, bias=False)
+        self.place = nn.Parameter(torch.zeros(2, channels))
 
     def forward(self, grid: Tensor) -> Tensor:
         """A map [N, channels, H, W] to cells [N, channels, cells, 1]; H and W are at least 4."""
@@ -27,10 +27,9 @@ class Pyramid(nn.Module):
 
     def _places(self, rows: int, columns: int) -> Tensor:
         """What is added to the cells, [channels, rows, columns], of coordinates between -1 and 1."""
-        weight = self.place.weight
-        down, right = (torch.linspace(-1, 1, side, device=weight.device) for side in (rows, columns))
-        places: Tensor = self.place(torch.stack(torch.meshgrid(down, right, indexing="ij"), -1))
-        return places.permute(2, 0, 1)
+        down, right = (torch.linspace(-1, 1, side, device=self.place.device) for side in (rows, columns))
+        places = torch.stack(torch.meshgrid(down, right, indexing="ij"), -1)
+        return (places @ self.place).permute(2, 0, 1)
 
 
 class SmallNet(nn.Module):
