@@ -65,12 +65,10 @@ demo: $(VENV)/installed  ## Try models on a page, http://127.0.0.1:8080
 
 notebook: $(VENV)/installed  ## Open the tour of data, runs and captions in JupyterLab
 	$(EXTRA) requirements-notebook.lock
-	jupyter lab --ServerApp.root_dir=. notebooks/tour.ipynb
+	jupyter lab --allow-root --ServerApp.root_dir=. notebooks/tour.ipynb
 
-ui: $(VENV)/installed  ## Open the MLflow UI on http://127.0.0.1:5000
-	@case "$$MLFLOW_TRACKING_URI" in http://*|https://*) \
-		echo "MLFLOW_TRACKING_URI is a server: open $$MLFLOW_TRACKING_URI";; \
-	*) echo "All runs: http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning"; exec mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}";; esac
+ui: $(VENV)/installed  ## Open MLflow's pages, http://127.0.0.1:5000
+	@capflow ui
 
 bench: $(VENV)/installed  ## Measure speed against what people use
 	$(EXTRA) requirements-bench.lock

@@ -1,6 +1,7 @@
 """Train the captioner: data/vocab with data/features, or with data/tensors, to data/model."""
 
 import io
+import logging
 import time
 
 import torch
@@ -29,6 +30,8 @@ from capflow.training.start import take_weights
 from capflow.training.validation import Validation, sampled
 from stages import run
 
+logger = logging.getLogger(__name__)
+
 
 def main() -> None:
     """Run the stage; the first of several processes writes and records, the others learn along."""
@@ -50,6 +53,7 @@ def main() -> None:
 def lead(params: Params, model: Captioner, vocabulary: Vocabulary, processes: Processes) -> None:
     """Train, keep checkpoints and a record, and write what came of it."""
     device = next(model.parameters()).device
+    warn_of_an_encoder_that_stays(params)
     with (
         kept(project.checkpoints(), training_digest(params, device)) as checkpoints,
         training_run(params, checkpoints.name) as recorder,
@@ -72,13 +76,27 @@ def lead(params: Params, model: Captioner, vocabulary: Vocabulary, processes: Pr
         recorder.model(project.MODEL, digest, params.generate)
 
 
+def warn_of_an_encoder_that_stays(params: Params) -> None:
+    """Say that an encoder which is to learn never does: a short experiment may want that, a slip does not."""
+    epochs, begins = params.train.epochs + params.train.self_critical.epochs, params.train.encoder.from_epoch
+    if params.encoder.trainable and begins > epochs:
+        logger.warning(
+            "params.yaml: the encoder is to learn (encoder.trainable), but from epoch %d on "
+            "(train.encoder.from_epoch), and training ends with epoch %d: it stays as it is.",
+            begins,
+            epochs,
+        )
+
+
 def show_pictures(recorder: RunRecorder) -> None:
-    """Store the pictures whose captions the record shows."""
-    pictures = tensors.read(project.TENSORS, "val")
+    """Store the pictures whose captions the record shows, with their names and what people told of them."""
+    pictures, described = tensors.read(project.TENSORS, "val"), tensors.described("val")
+    names = {image["id"]: image["file_name"] for image in described.images}
+    told = described.captions_of()
     for row in sampled(len(pictures.ids)):
-        png = io.BytesIO()
+        png, image = io.BytesIO(), int(pictures.ids[row])
         Image.fromarray(pictures.pixels[row]).save(png, "PNG")
-        recorder.picture(int(pictures.ids[row]), png.getvalue())
+        recorder.picture(image, png.getvalue(), names[image], told[image])
 
 
 def build_model(params: Params, vocabulary: Vocabulary) -> Captioner:

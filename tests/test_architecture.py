@@ -20,7 +20,7 @@ LAYERS = [
 ]
 TOP = [
     *("tracking", "record", "photographs", "batching", "doorkeeper", "serving"),
-    *("dvcfiles", "card", "identity", "verify", "revisions", "comparing", "demo", "cli"),
+    *("dvcfiles", "facts", "card", "identity", "verify", "revisions", "comparing", "demo", "cli"),
 ]
 FORBIDDEN = {("evaluation", "models"), ("models", "data")}
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

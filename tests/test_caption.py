@@ -65,6 +65,42 @@ def test_models_of_different_words_are_one_sentence(folder: Path, monkeypatch: p
     assert str(code).startswith("error: c: vocab.json differs from that of a, so they cannot speak together")
 
 
+def test_a_folder_is_the_pictures_in_it(
+    said: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("holiday/b.PNG", "holiday/a.png", "one/\u00fc.png"):
+        Path(name).parent.mkdir(exist_ok=True)
+        shutil.copy("1.png" if "b" in name else "0.png", name)
+    Path("holiday/notes.txt").write_text("of a day at the sea")
+    listed = said("--model", "a", "holiday", "0.png")
+    assert [row["image"] for row in listed] == ["holiday/a.png", "holiday/b.PNG", "0.png"]
+    assert listed == [
+        row | {"image": name}
+        for row, name in zip(
+            said("--model", "a", "0.png", "1.png", "0.png"), [row["image"] for row in listed], strict=True
+        )
+    ]
+    assert run(monkeypatch, "--model", "a", "one") == 0
+    assert capsys.readouterr().out.startswith("one/\u00fc.png\t")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--model", "a", "empty"), "empty: no picture lies in this folder (a file that ends with .jpg, "),
+        (("--model", "empty", "0.png"), "empty: holds no model, as no config.json is there; `dvc repro`"),
+        (("--model", "0.png", "0.png"), "0.png: holds no model, as no config.json is there; `dvc repro`"),
+    ],
+)
+def test_folders_that_hold_nothing_of_use_are_one_sentence(
+    arguments: tuple[str, ...], told: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("empty").mkdir()
+    code = str(run(monkeypatch, *arguments))
+    assert code.startswith(f"error: {told}")
+    assert "\n" not in code
+
+
 def test_the_best_captions_come_first(said: Any) -> None:
     rows = said("--model", "a", "--best", "5", "0.png", "1.png")
     assert [row["image"] for row in rows] == ["0.png"] * 5 + ["1.png"] * 5
@@ -80,6 +116,12 @@ def test_captions_are_lines(
     assert len(set(lines)) == 3
     assert run(monkeypatch, "--model", "a", "--best", "3", "0.png", "1.png") == 0
     assert capsys.readouterr().out.splitlines()[:3] == [f"0.png\t{line}" for line in lines]
+
+
+def test_nobody_has_to_listen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell's `>&-` closes stdout."""
+    monkeypatch.setattr("sys.stdout", None)
+    assert run(monkeypatch, "--model", "a", "0.png") == 0
 
 
 def test_a_seed_draws_captions(said: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shutil
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -10,13 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from capflow.cli import app
-from capflow.demo.answer import BEST, answer
+from capflow.demo import choices
+from capflow.demo.answer import BEST, answer, coded
 from capflow.demo.choices import models_of
 from capflow.errors import CapflowError
 from capflow.models.captioner import save_captioner
 from capflow.params import ELSEWHERE, load_params
 from capflow.record.recorder import training_run
 from tests.checkout import ROOT
+from tests.locked import recorded
 from tests.photographs import photograph, saved
 from tests.tiny import VOCABULARY, captioner
 
@@ -42,12 +45,33 @@ def test_models_of_the_checkout_and_of_finished_runs(tmp_path: Path, monkeypatch
     monkeypatch.setenv("DVC_EXP_NAME", "bold-try")
     record(tmp_path / "data/model")
     offered = models_of(tmp_path)
-    assert [*offered.values()][:2] == ["data/model", "data/ensemble/second"]
-    [(folder, name)] = [*offered.items()][2:]
-    assert re.fullmatch(r"run bold-try: transformer, learning rate 0\.003", name)
+    assert [offer.name for offer in offered.values()][:2] == [
+        "data/model: lstm",
+        "data/ensemble/second: lstm",
+    ]
+    assert "is not on record" in offered[str(tmp_path / "data/model")].hint
+    [(folder, offer)] = [*offered.items()][2:]
+    assert offer.name == "run bold-try: lstm, learning rate 0.003"
+    assert "learnt from the data set scenes" in offer.hint  # its kind is not known: there is no catalogue
     assert (Path(folder) / "vocab.json").is_file()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     assert len(models_of(tmp_path)) == 2
+
+
+def test_the_checkout_s_model_tells_what_dvc_has_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recorded(save(tmp_path / "data/model", "attention").parents[1])
+    [offer] = models_of(tmp_path).values()
+    assert offer.name == "data/model: attention, learning rate 0.002, CIDEr 0.88 on val"
+    assert offer.hint.startswith("This model knows generated scenes of coloured shapes and nothing else")
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away/README.md").write_text("---\ncapflow: {data: mine, kind: folder, split: val}\n---\n")
+    shutil.copytree(tmp_path / "data/model", "away", dirs_exist_ok=True)
+    [elsewhere] = choices.offered([Path("away")]).values()
+    assert elsewhere.name == "away: attention"
+    assert "the photographs of mine" in elsewhere.hint
 
 
 def record(model: Path) -> None:
@@ -64,6 +88,7 @@ def test_captions_and_where_the_model_looked(tmp_path: Path) -> None:
     best, markup = answer(save(tmp_path / "model", "attention"), PHOTO, "photo.png", SEARCH)
     assert 1 < markup.count(" <small>log p ") <= BEST
     assert f'alt="{best}"' in markup
+    assert re.findall('<span dir="auto">(.*?)<', markup).count(best) == 1
     assert re.findall(r"<figcaption[^>]*>(.*?)<", markup) == best.split()
 
 
@@ -71,6 +96,12 @@ def test_a_model_that_does_not_look_says_so(tmp_path: Path) -> None:
     _, markup = answer(save(tmp_path / "model", "lstm"), PHOTO, "photo.png", SEARCH)
     assert "nothing to show here: this model was trained with <code>decoder.name: lstm</code>" in markup
     assert "<figure" not in markup
+
+
+def test_what_to_type_is_marked_and_the_rest_is_no_markup() -> None:
+    assert coded("`make <b>` did `dvc`, <b>") == (
+        "<code>make &lt;b&gt;</code> did <code>dvc</code>, &lt;b&gt;"
+    )
 
 
 def test_a_model_that_was_trained_again_is_read_again(tmp_path: Path) -> None:

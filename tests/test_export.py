@@ -1,6 +1,5 @@
 """`capflow export`: a folder that captions elsewhere, and a card that tells no other model's scores."""
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,43 +10,23 @@ from PIL import Image
 
 from capflow import dvcfiles
 from capflow.cli import main
-from capflow.files import write_json
-from tests.checkout import ROOT
+from capflow.params import load_params
+from capflow.record.recorder import Scored, record_scores, training_run
+from capflow.record.scoring import MODEL_TAG
+from capflow.tracking import Store
+from tests.locked import md5, recorded, write_lock
 from tests.served import model_folder
 from tests.tiny import pixels
-
-
-def md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout whose model was captioned with and scored."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    shutil.copytree(ROOT / "data/sources/scenes", tmp_path / "data/sources/scenes")
     shutil.copytree(model_folder(tmp_path / "made"), tmp_path / "data/model")
     (tmp_path / "data/model/search.json").unlink()
-    model = dvcfiles.folder_digest(tmp_path / "data/model", md5)
-    write_json(tmp_path / "metrics/scores.json", {"CIDEr": 0.875, "Bleu_4": 0.25})
-    write_json(tmp_path / "metrics/captions.json", {"captions": 1234})
-    (tmp_path / "dvc.yaml").write_text(
-        yaml.safe_dump({"stages": {name: {} for name in ("train", "generate_captions", "evaluate")}})
-    )
-    write_lock(tmp_path, model, model)
+    recorded(tmp_path, weights="imagenet")
     return tmp_path
-
-
-def write_lock(folder: Path, trained: str, captioned: str) -> None:
-    chosen = {"data.name": "scenes", "encoder": {"weights": "imagenet"}}
-    predictions = {"path": "data/predictions", "md5": "c.dir"}
-    stages: dict[str, Any] = {
-        "train": {"outs": [{"path": "data/model", "md5": trained}], "params": {"params.yaml": chosen}},
-        "generate_captions": {"deps": [{"path": "data/model", "md5": captioned}], "outs": [predictions]},
-        "evaluate": {"deps": [predictions]},
-    }
-    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
@@ -80,9 +59,76 @@ def test_the_card_tells_data_licence_scores_and_limits(
 ) -> None:
     assert run(monkeypatch, "export", "out") == 0
     card = Path("out/README.md").read_text()
-    for words in ("`scenes`", "ImageNet", "Apache-2.0", "| CIDEr | 0.8750 |", "1,234 pictures", "## Limits"):
+    for words in (
+        "`scenes`",
+        "ImageNet",
+        "Apache-2.0",
+        "| CIDEr | 0.8750 |",
+        "On 1,234 pictures of the split val",
+        "## Limits",
+    ):
         assert words in card
     assert "there is something already" in str(run(monkeypatch, "export", "out"))
+
+
+def front(folder: str) -> Any:
+    return yaml.safe_load(Path(folder, "README.md").read_text().split("---\n")[1])
+
+
+def test_the_front_matter_is_what_hugging_face_s_pages_read(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(monkeypatch, "export", "out") == 0
+    told = front("out")
+    assert (told["library_name"], told["pipeline_tag"], told["datasets"]) == (
+        "capflow",
+        "image-to-text",
+        ["scenes"],
+    )
+    assert (told["license"], told["license_name"]) == ("other", "terms-of-the-data")  # ImageNet's
+    [result] = told["model-index"][0]["results"]
+    assert result["dataset"] == {"type": "scenes", "name": "scenes", "split": "val"}
+    assert {"type": "cider", "name": "CIDEr", "value": 0.875} in result["metrics"]
+    recorded(checkout, weights="none")
+    assert run(monkeypatch, "export", "own") == 0
+    assert "license" not in front("own")
+    assert "names the licence at this card's head" in Path("own/README.md").read_text()
+
+
+def test_a_folder_is_given_on_with_what_its_card_says(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(monkeypatch, "export", "out") == 0
+    assert run(monkeypatch, "export", "again", "--model", "out") == 0
+    assert Path("again/README.md").read_text() == Path("out/README.md").read_text()
+    shutil.copytree("data/model", "data/ensemble/second")
+    assert run(monkeypatch, "export", "second", "--model", "data/ensemble/second") == 0
+    card = Path("second/README.md").read_text()
+    assert "What it was trained on is not on record." in card
+    assert "0.8750" not in card
+    assert "license" not in front("second")
+
+
+def test_a_model_of_mlflow_has_the_card_of_its_run(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(checkout / "params.yaml")
+    with training_run(params, "one") as recorder:
+        recorder.tag(MODEL_TAG, "one")
+        recorder.model(checkout / "data/model", "one", params.generate)
+    record_scores("one", params, {"CIDEr": 0.75}, Scored("test", "x"), {})
+    assert run(monkeypatch, "promote") == 0
+    (row,) = Store().rows(MODEL_TAG, "one")
+    for number, address in enumerate(
+        ("models:/capflow@champion", "models:/capflow/1", f"runs:/{row.run}/model")
+    ):
+        assert run(monkeypatch, "export", f"out{number}", "--model", address) == 0
+        card = Path(f"out{number}/README.md").read_text()
+        for words in ("`scenes`", "| CIDEr | 0.7500 |", "On the pictures of the split test"):
+            assert words in card
+        assert (Path(f"out{number}") / "model.safetensors").read_bytes() == Path(
+            "data/model/model.safetensors"
+        ).read_bytes()
+    assert "cannot be fetched" in str(run(monkeypatch, "export", "out", "--model", "models:/capflow/7"))
+    assert not Path("out").exists()
 
 
 def test_scores_of_another_model_are_not_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from capflow.errors import CapflowError
 from capflow.params import Params, load_params
@@ -34,6 +35,16 @@ def test_shipped_parameters_are_valid() -> None:
     assert isinstance(load_params(SHIPPED), Params)
 
 
+def test_an_experiment_of_dvcs_changes_the_line_of_its_parameter_alone(tmp_path: Path) -> None:
+    """It writes the whole file anew, in its own style."""
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED.read_text())
+    apply_overrides(path, ["train.self_critical.lr=0.25"])
+    lines = (file.read_text().splitlines() for file in (SHIPPED, path))
+    [(before, after)] = [pair for pair in zip(*lines, strict=True) if len(set(pair)) > 1]
+    assert after.split() == before.replace("0.00005", "0.25").split()
+
+
 def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(re.sub(r"\n  lr: \S+", "\n  lr: 1e-05", SHIPPED.read_text()))
@@ -53,6 +64,11 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
         ({"decoder.name": "gru"}, "`decoder.name` is 'gru'"),
         ({"decoder.dropout": 1.0}, "`decoder.dropout` is 1.0"),
         ({"generate.splits": []}, "`generate.splits` is []"),
+        (
+            {"generate.splits": ["test", "test"]},
+            "`generate.splits` is ['test', 'test']: a split should be named once",
+        ),
+        ({"encoder.weights": ""}, "`encoder.weights` is ''"),
         ({"generate.splits": ["dev"]}, "`generate.splits.0` is 'dev'"),
         ({"data.name": "../secrets"}, "`data.name` is '../secrets'"),
         ({"train.epochs": 0}, "are both 0: nothing is learnt"),

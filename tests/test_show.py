@@ -45,7 +45,7 @@ def test_a_photograph_is_drawn_for_each_word() -> None:
     [
         (("--attention", "photo.jpg", "--model", "lstm"), "`decoder.name: lstm`"),
         (("--attention", "words.txt", "--model", "attention"), r"words\.txt: cannot be read as a picture"),
-        (("--attention", "photo.jpg", "--model", "nothing"), r"config\.json: there is no such file"),
+        (("--attention", "photo.jpg", "--model", "nothing"), r"^nothing: holds no model, as no config\.json"),
         (("--model", "attention"), "only --attention asks a model"),
         (("--attention", "photo.jpg", "--count", "9"), "and --count would choose pictures of a split"),
         (("test", "--attention", "photo.jpg"), "and split would choose"),
@@ -66,6 +66,33 @@ def test_what_cannot_be_drawn_is_one_sentence_and_nothing_is_lost(
         raise result.exception
     assert "\n" not in str(result.exception)
     assert Path("show.png").read_bytes() == b"before"
+
+
+@pytest.mark.parametrize(
+    ("command", "target", "told"),
+    [
+        (
+            ("show", "--attention", "photo.jpg", "--model", "attention"),
+            "new/words.png",
+            "no folder new; make it",
+        ),
+        (
+            ("show", "--attention", "photo.jpg", "--model", "attention"),
+            "lstm",
+            "lstm: a folder, where the name",
+        ),
+        (("report", "--against", "HEAD"), "new/report.html", "new/report.html: there is no folder new; make"),
+        (("report", "--against", "HEAD"), ".", ".: a folder, where the name of a file to write is wanted"),
+    ],
+)
+def test_a_slip_in_the_name_of_what_to_write_is_one_sentence_and_makes_nothing(
+    folder: Path, command: tuple[str, ...], target: str, told: str
+) -> None:
+    before = sorted(folder.rglob("*"))
+    result = CliRunner().invoke(app, [*command, "-o", target])
+    assert isinstance(result.exception, CapflowError)
+    assert told in str(result.exception)
+    assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.usefixtures("folder")

@@ -119,7 +119,10 @@ def test_training_to_the_same_model_again_takes_its_scores_over(params: Params) 
     assert query("select value from tags where key = 'capflow.scored_split'") == [("test",), ("test",)]
 
 
-@pytest.mark.parametrize("uri", ["nonsense://x", "sqlite:///damaged.db"])
+@pytest.mark.parametrize(
+    "uri",
+    ["nonsense://x", "sqlite:///damaged.db", "sqlite:///slip/x.db", "sqlite:////slip/x.db", "sqlite:///."],
+)
 def test_a_store_that_cannot_be_used_is_one_sentence(
     params: Params, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +131,25 @@ def test_a_store_that_cannot_be_used_is_one_sentence(
     with pytest.raises(CapflowError, match=re.escape(uri)) as caught, training_run(params, "one"):
         pass
     assert "\n" not in str(caught.value)
+    assert list(project.record().iterdir()) == []
+    assert not any(Path(slip).exists() for slip in ("slip", "/slip"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "soon"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "0"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "2.5"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "-1"),
+    ],
+)
+def test_numbers_of_mlflow_that_are_none_are_one_sentence(
+    params: Params, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(CapflowError, match=rf"^{name}: '{value}' is no whole number from [01] on"):
+        train(params, "one")
     assert list(project.record().iterdir()) == []
 
 

@@ -1,14 +1,14 @@
-"""The model card of an exported model: what it is, how to use it, data, licence, scores, limits."""
+"""The model card of an exported model: what it is, how to use it, data, licence, scores, limits.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+Its front matter is Hugging Face's, so that their pages show data, licence and scores; only what is on record
+stands in it.
+"""
+
+from typing import Any
 
 import yaml
 
-from capflow import dvcfiles, project
-from capflow.errors import CapflowError
-from capflow.files import digest, read_json
+from capflow.facts import KEY, SCORES, Facts
 from capflow.models.captioner import CaptionerConfig
 from capflow.params import GenerateParams
 
@@ -21,60 +21,11 @@ _RIGHTS = {
     "flickr8k": _FLICKR,
     "flickr30k": _FLICKR,
     "folder": "your own; what you may do with a model of them, only you know",
+    "": "what kind of data they are is not on record",
 }
+_OWN = {"scenes", "folder"}
 _IMAGENET = ", learnt from ImageNet, whose terms allow research without commerce"
-_SCORES = (
-    *("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr", "SPICE"),
-    *("truth", "truth_unseen"),
-)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is on record about a model.
-
-    Attributes:
-        data: the name of the data set.
-        kind: what kind of data set it is.
-        weights: what the encoder started from.
-        scores: of this very model, and of no other; empty, if there are none on record.
-        pictures: how many were scored.
-    """
-
-    data: str
-    kind: str
-    weights: str
-    scores: Mapping[str, float]
-    pictures: int
-
-
-def facts_of(root: Path) -> Facts:
-    """What a checkout has on record about its data/model.
-
-    Raises:
-        CapflowError: data/model is not what the last training made, by dvc.lock.
-    """
-    outs = {out.path.relative_to(root): out.digest for out in dvcfiles.outputs(root)}
-    found = dvcfiles.folder_digest(root / project.MODEL, lambda path: digest(path, "md5"))
-    if outs.get(project.MODEL) != found:
-        raise CapflowError(
-            f"{root / project.MODEL}: not the model that dvc.lock has on record, so nothing is known of it; "
-            "run `dvc repro`, or `dvc checkout` for the recorded one."
-        )
-    params = dvcfiles.locked_params(root)
-    entry = yaml.safe_load((root / project.SOURCES / params["data"]["name"] / "dataset.yaml").read_bytes())
-    scored = _is_scored(root, outs) and not params.get("generate", {}).get("models")
-    scores = read_json(root / project.METRICS / "scores.json") if scored else {}
-    pictures = read_json(root / project.METRICS / "captions.json")["captions"] if scored else 0
-    weights = str(params["encoder"]["weights"])
-    return Facts(params["data"]["name"], entry["kind"], weights, scores, pictures)
-
-
-def _is_scored(root: Path, outs: Mapping[Path, str]) -> bool:
-    """Whether the scores are of the captions that this model wrote."""
-    read = dvcfiles.inputs(root)
-    chain = (("generate_captions", project.MODEL), ("evaluate", project.PREDICTIONS))
-    return all(outs.get(path) == read.get((stage, path)) for stage, path in chain)
+_TYPES = {"Bleu_4": "bleu", "METEOR": "meteor", "ROUGE_L": "rouge", "CIDEr": "cider", "SPICE": "spice"}
 
 
 def card(config: CaptionerConfig, weights: int, words: int, search: GenerateParams, facts: Facts) -> str:
@@ -89,14 +40,12 @@ def card(config: CaptionerConfig, weights: int, words: int, search: GeneratePara
     """
     encoder, decoder = config.encoder, config.decoder
     side = config.crop or config.tensors.size
-    started = f"`{facts.weights}`{_IMAGENET if facts.weights == 'imagenet' else ''}"
+    name = f"{encoder.name} and {decoder.name}"
     return f"""---
-library_name: capflow
-pipeline_tag: image-to-text
----
-# A captioner: {encoder.name} and {decoder.name}, trained on {facts.data}
+{_front(name, facts)}---
+# A captioner: {name}{f", trained on {facts.data}" if facts.data else ""}
 
-It says in one English sentence what a picture shows. The encoder is `{encoder.name}` ({encoder.features}
+It says in one sentence what a picture shows. The encoder is `{encoder.name}` ({encoder.features}
 features of {side} x {side} pixels), the decoder `{decoder.name}`; {weights:,} numbers, {words:,} words.
 
 ## Use
@@ -110,12 +59,11 @@ With Capflow installed, in this folder:
 
 ## Data
 
-`{facts.data}`, a data set of the kind `{facts.kind}`: {_RIGHTS[facts.kind]}.
-The encoder started from {started}.
+{_data(facts)}
 
 ## Licence
 
-The code is under Apache-2.0. The weights were made from the data above; use them as these allow.
+The code is under Apache-2.0. {_licence_sentence(facts)}
 
 ## Scores
 
@@ -131,9 +79,62 @@ The code is under Apache-2.0. The weights were made from the data above; use the
 """
 
 
+def _front(name: str, facts: Facts) -> str:
+    """The front matter, YAML."""
+    front: dict[str, Any] = {"library_name": "capflow", "pipeline_tag": "image-to-text"}
+    if _is_bound(facts):
+        front |= {"license": "other", "license_name": "terms-of-the-data", "license_link": "#licence"}
+    if facts.data:
+        front["datasets"] = [facts.data]
+    if facts.scores:
+        front["model-index"] = [{"name": name, "results": [_results(facts)]}]
+    front[KEY] = facts.written()
+    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+
+
+def _results(facts: Facts) -> dict[str, Any]:
+    """The scores as Hugging Face's pages read them."""
+    told = {name: facts.scores[name] for name in SCORES if name in facts.scores}
+    return {
+        "task": {"type": "image-to-text", "name": "Image captioning"},
+        "dataset": {"type": facts.data, "name": facts.data} | ({"split": facts.split} if facts.split else {}),
+        "metrics": [
+            {"type": _TYPES.get(name, name.lower()), "name": SCORES[name], "value": round(value, 4)}
+            for name, value in told.items()
+        ],
+    }
+
+
+def _is_bound(facts: Facts) -> bool:
+    """Whether somebody else's terms bind the weights."""
+    return facts.weights == "imagenet" or facts.kind not in {*_OWN, ""}
+
+
+def _licence_sentence(facts: Facts) -> str:
+    if _is_bound(facts):
+        return "The weights were made from the data above; use them as these allow."
+    if facts.kind in _OWN:
+        return (
+            "The weights were made from data in which nobody else has rights that\n"
+            "Capflow knows of: whoever gives them away chooses, and names the licence at this card's head."
+        )
+    return "From what the weights were made is not on record, and so no licence of theirs."
+
+
+def _data(facts: Facts) -> str:
+    if not facts.data:
+        return "What it was trained on is not on record."
+    kind = f", a data set of the kind `{facts.kind}`" if facts.kind else ""
+    started = f"`{facts.weights}`{_IMAGENET if facts.weights == 'imagenet' else ''}"
+    return f"`{facts.data}`{kind}: {_RIGHTS[facts.kind]}.\nThe encoder started from {started}."
+
+
 def _table(facts: Facts) -> str:
     if not facts.scores:
         return "None are on record for this model alone."
-    rows = [f"| {name} | {facts.scores[name]:.4f} |" for name in _SCORES if name in facts.scores]
-    head = f"On {facts.pictures:,} pictures that are not for training (test; val, where there is no test):"
+    told = {SCORES[name]: facts.scores[name] for name in SCORES if name in facts.scores}
+    rows = [f"| {title} | {value:.4f} |" for title, value in told.items()]
+    count = f"{facts.pictures:,} pictures" if facts.pictures else "the pictures"
+    where = f"of the split {facts.split}, which is" if facts.split else "that are"
+    head = f"On {count} {where} not for training:"
     return "\n".join([head, "", "| score | |", "|---|---|", *rows])

@@ -14,6 +14,8 @@ def sentence(error: CapflowError | OSError) -> str:
     if isinstance(error, CapflowError):
         return str(error)
     # NumPy's own has no number: "500 requested and 100 written".
+    if isinstance(error, IsADirectoryError):
+        return f"{error.filename}: a folder, where a file is wanted; correct the path."
     reason = error.strerror or " ".join(map(str, error.args))
     if error.filename is None:
         return f"{reason}; the system refused, correct that and run again."

@@ -27,7 +27,7 @@ from capflow.errors import CapflowError
 T = TypeVar("T")
 
 _LONG = timedelta(days=7)
-_SOON = 1.0
+_SOON, _PAUSE = 3.0, 0.01
 _AWAKE = 0.05
 
 
@@ -168,8 +168,9 @@ def together(environment: Mapping[str, str] = os.environ) -> Iterator[Processes]
     try:
         yield processes
         processes.leave()
-    except CapflowError:
-        if _said(store):
+    except CapflowError as error:
+        # Of those with whom it has lost touch, nobody may be there to wait for.
+        if _said(store, 1 if isinstance(error, LostTouchError) else count):
             raise SystemExit(1) from None
         raise
     finally:
@@ -206,13 +207,19 @@ def _take_gpu(number: int) -> None:
     torch.cuda.set_device(number)
 
 
-def _said(store: Store) -> bool:
-    """Whether another process has said what is wrong, or will; if the store is silent, it has not."""
+def _said(store: Store, count: int) -> bool:
+    """Whether another process has said what is wrong, or will; if the store is silent, it has not.
+
+    Nobody leaves before ``count`` of them have asked, as the store may be the first one's and go with it;
+    those that have no error never ask, and are not waited for for long.
+    """
     answers = []
 
     def ask() -> None:
         with suppress(RuntimeError):
             answers.append(store.add("errors", 1) > 1)
+            while store.add("errors", 0) < count:
+                time.sleep(_PAUSE)
 
     asking = Thread(target=ask, daemon=True)  # over a broken network it would wait forever
     asking.start()

@@ -15,7 +15,10 @@ RATES = ("0.001", "0.003")
 """The learning rates of the trainings: the second is that of params.yaml."""
 
 # What so small a model says has no end, and there is a picture for each word.
-_SHORT = {"generate": {"batch_size": 8, "max_length": 10}}
+_PARAMS = SMALL["params.yaml"] | {
+    "decoder": SMALL["params.yaml"]["decoder"] | {"name": "lstm"},
+    "generate": {"batch_size": 8, "max_length": 10},
+}
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # No name is resolved: whoever asks for another machine does not get it.
 _ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
@@ -76,7 +79,7 @@ def shoot(tmp_path: Path) -> Callable[[Any, str], None]:
 def trained(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout whose pipeline ran with ``lstm``, and an experiment with ``attention``: both in MLflow."""
     folder = tmp_path_factory.mktemp("capflow")
-    make_checkout(folder, {**SMALL, "params.yaml": {**SMALL["params.yaml"], **_SHORT}})
+    make_checkout(folder, {**SMALL, "params.yaml": _PARAMS})
     changes = ("-S", f"train.lr={RATES[0]}", "-S", "decoder.name=attention")
     run(folder, "dvc", "exp", "run", "--temp", "--name", "looks", *changes)
     return folder

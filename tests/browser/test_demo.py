@@ -20,6 +20,7 @@ from tests.faults.mlflow_server import free_port
 
 pytestmark = pytest.mark.browser
 RUN = f"run looks: attention, learning rate {RATES[0]}, CIDEr "
+OWN = f"data/model: lstm, learning rate {RATES[1]}, CIDEr "
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def choose(page: Any, picture: Path) -> None:
 
 def captions(page: Any) -> list[str]:
     page.get_by_role("heading", name="Where the model looked").wait_for(timeout=60_000)
-    return list(page.locator(".told li span").all_inner_texts())
+    return list(page.locator(".told span").all_inner_texts())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -67,12 +68,16 @@ def test_a_picture_is_captioned_and_its_words_are_shown(
     page = opened(scheme, height=1150)
     page.goto(address)
     page.get_by_label("Model").click()
+    assert page.get_by_role("option", name=OWN).inner_text().endswith(" on test")
     page.get_by_role("option", name=RUN).click()
+    assert page.get_by_text("This model knows generated scenes").is_visible()
     choose(page, scene)
     best, *others = captions(page)
-    assert page.locator(".caption").inner_text() == best
+    assert page.locator(".caption span").inner_text() == best
     assert 1 <= len(others) < 5
-    assert page.get_by_role("status").inner_text() == f"Caption of scene.png: {best}"
+    status = page.get_by_role("status")  # for screen readers; others see the caption once
+    assert status.inner_text() == f"Caption of scene.png: {best}"
+    assert status.bounding_box()["width"] <= 1
     assert page.locator(".told img").get_attribute("alt") == best
     words = page.locator(".words li")
     assert words.all_inner_texts() == best.split()

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
+from tests.checkout import run
+
 pytestmark = pytest.mark.browser
+LINES = """all => all.map(one => {
+    const range = document.createRange();
+    range.selectNodeContents(one);
+    return new Set([...range.getClientRects()].map(box => Math.round(box.top))).size;
+})"""
+"""On how many lines the text of an element stands."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -25,3 +33,23 @@ def test_the_report_opens_from_the_disk_alone(
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert [url for url in asked if not url.startswith("data:")] == [report]
     shoot(page, f"report-{scheme}")
+
+
+def test_two_runs_on_a_small_screen_and_by_the_keyboard(
+    opened: Callable[..., Any], shoot: Callable[[Any, str], None], trained: Path
+) -> None:
+    run(trained, "capflow", "report", "--against", "looks")
+    page = opened(width=390, height=844)
+    page.goto((trained / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    numbers = page.locator("td.number")
+    assert numbers.count() > 20
+    assert numbers.evaluate_all(LINES) == [1] * numbers.count()
+    assert page.get_by_role("columnheader").evaluate_all(LINES) == [1] * 7
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.get_by_label("With the words").evaluate("one => one === document.activeElement"):
+            break
+    page.keyboard.type("nosuchword")
+    page.get_by_text("0 of 20 pictures").wait_for()
+    shoot(page, "report-small")

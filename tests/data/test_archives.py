@@ -27,8 +27,8 @@ def test_leaves_out_what_is_no_picture(tmp_path: Path) -> None:
     pictures = {"a.jpg": jpeg(1), "b.jpg": b"<html>", "c.jpg": b""}
     missing = archives.pack(tmp_path / "x.zip", [*pictures, "d.jpg"], pictures.__getitem__)
     assert missing == [
-        Missing("b.jpg", "not a picture"),
-        Missing("c.jpg", "not a picture"),
+        Missing("b.jpg", "it is an HTML page"),
+        Missing("c.jpg", "it is empty"),
         Missing("d.jpg", "there is no such file"),
     ]
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:

@@ -76,7 +76,7 @@ def test_missing_pictures_have_a_reason(mirror: Server) -> None:
     (mirror.root / "val2014" / first).unlink()
     mirror.faults[f"/val2014/{third}"] = [HTML] * 9
     missing = source.pack("val", val, Path("val.zip"))
-    assert missing == [Missing(first, "HTTP 404 Not Found"), Missing(third, "not a picture")]
+    assert missing == [Missing(first, "HTTP 404 Not Found"), Missing(third, "it is an HTML page")]
     with zipfile.ZipFile("val.zip") as archive:
         assert archive.namelist() == [second]
 

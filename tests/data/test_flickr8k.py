@@ -88,7 +88,7 @@ def test_absent_and_broken_pictures(checkout: Path) -> None:
     (checkout / "f/Images" / NAMES[1]).write_text("<html>")
     source = FlickrSource(spec(), Path("f"))
     missing = source.pack("train", source.annotations()["train"], Path("train.zip"))
-    assert missing == [Missing(NAMES[0], "there is no such file"), Missing(NAMES[1], "not a picture")]
+    assert missing == [Missing(NAMES[0], "there is no such file"), Missing(NAMES[1], "it is an HTML page")]
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_listed_but_absent_or_no_picture(photos: Path) -> None:
     write_table(photos, "image,caption,split", "0.jpg,zero,train", "x.jpg,x,train", "1.jpg,one,train")
     train = source().annotations()["train"]
     missing = source().pack("train", train, Path("a.zip"))
-    assert missing == [Missing("winter__0.jpg", "not a picture"), Missing("x.jpg", "there is no such file")]
+    assert missing == [Missing("winter__0.jpg", "it is text"), Missing("x.jpg", "there is no such file")]
 
 
 @pytest.mark.parametrize(

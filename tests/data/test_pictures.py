@@ -63,10 +63,26 @@ def test_pictures_are_upright(orientation: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>", saved(gradient(), "JPEG")[:300], saved(gradient(), "PNG")[:60]]
+    ("content", "told"),
+    [
+        (b"", "it is empty"),
+        (b"\n<!DOCTYPE HTML>\n<p>", "it is an HTML page"),
+        (b"<?xml version='1.0'?><svg>", "it is an SVG drawing"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it stands for a file in Git LFS, and .*"),
+        ("Riffs, \u00e4rger, as words".encode(), "it is text"),
+        (b"a" * 511 + "\u00e4".encode(), "it is text"),
+        (b"\0\0\0\x18ftypheic", "it is HEIC, AVIF or a film, none of which is read"),
+        (b"%PDF-1.7\n\xff", "it is a PDF"),
+        (b"\x7fELF\2\1", "it begins with the bytes 7f 45 4c 46, as no picture does"),
+        (saved(gradient(), "JPEG")[:300], ".*"),
+        (saved(gradient(), "JPEG")[:3], "its header is damaged"),
+        (saved(gradient(), "PNG")[:20], "its header is damaged.*"),
+        (saved(gradient(), "PNG")[:60], ".*"),
+    ],
 )
-def test_what_is_not_a_picture_is_named(content: bytes) -> None:
-    with pytest.raises(CapflowError, match=r"^cat\.jpg: .*") as caught:
+def test_what_is_not_a_picture_is_named(content: bytes, told: str) -> None:
+    sentence = rf"^cat\.jpg: cannot be read as a picture \({told}\); replace or remove it\.$"
+    with pytest.raises(CapflowError, match=sentence) as caught:
         decode(content, "cat.jpg")
     assert "\n" not in str(caught.value)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import ROOT
+from tests.checkout import ROOT, run
 from tests.docs.pages import PAGES
 
 FILES = [*PAGES, ROOT / "CHANGELOG.md"]
@@ -58,3 +58,14 @@ def test_links_that_lead_nowhere_are_noticed() -> None:
 @pytest.mark.parametrize("path", sorted(ROOT.glob("docs/*.md")), ids=lambda path: path.name)
 def test_the_readme_leads_to_every_page(path: Path) -> None:
     assert f"(docs/{path.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_picture_is_shown_by_a_page() -> None:
+    kept = [ROOT / name for name in run(ROOT, "git", "ls-files", "docs/*.png").split()]
+    shown = {
+        (path.parent / target).resolve()
+        for path in FILES
+        for target in _LINK.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(kept) > 4
+    assert [path.name for path in kept if path not in shown] == []

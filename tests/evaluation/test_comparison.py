@@ -76,6 +76,10 @@ def test_two_runs_stand_side_by_side() -> None:
     assert told["names"] == ["CIDEr"]
     assert [picture["has"] for picture in told["pictures"]][:2] == [[0.15], [0.05]]
     assert [picture["had"] for picture in told["pictures"]][:2] == [[0.15], [0.15]]
+    said_alike = [picture for picture in told["pictures"] if picture["said"] == picture["before"]]
+    assert len(said_alike) == 4
+    assert all(picture["alone"] == picture["stray"] for picture in said_alike)
+    assert any(picture["stray"] for picture in said_alike)
     assert "this run and first" in page.text
     assert "5 pictures of test that both runs have scored" in page.text
     for row in ("seed51", "CIDEr0.1280.148-0.020"):

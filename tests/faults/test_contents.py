@@ -36,7 +36,7 @@ def test_row_09_what_is_not_there_is_asked_for_once_and_recorded(server: Server,
 def test_row_10_a_page_instead_of_a_picture(server: Server) -> None:
     server.faults["/0.bin"] = [HTML, HTML]
     (failure,) = fetch([request(f"{server.url}/0.bin", lambda p: picture_fault(p.read_bytes()))], "html")
-    assert (failure.reason, len(server.asked), stored()) == ("not a picture", 2, {})
+    assert (failure.reason, len(server.asked), stored()) == ("it is an HTML page", 2, {})
 
 
 def test_row_11_a_length_that_is_too_great(server: Server) -> None:

@@ -118,7 +118,7 @@ def an_unknown_key(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        ("config.json", Path.unlink, r"config\.json: there is no such file; run `dvc repro`"),
+        ("config.json", Path.unlink, "holds no model, as no config.json is there; `dvc repro` makes"),
         ("config.json", cut, r"config\.json: not valid JSON"),
         ("config.json", an_unknown_key, r"config\.json: there is no parameter `colour`"),
         (

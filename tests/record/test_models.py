@@ -48,7 +48,7 @@ def params(record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Par
 
 def train(params: Params, name: str, folder: Path, samples: int = 2) -> None:
     with training_run(params, name) as recorder:
-        recorder.picture(7, PNG)
+        recorder.picture(7, PNG, "seven.jpg", ["a dog runs", "the dog"])
         for epoch in range(1, samples + 1):
             recorder.log({"val_CIDEr": epoch / 10}, epoch)
             recorder.samples([(number, 7, f"a dog {number}") for number in range(1, epoch + 1)])
@@ -88,10 +88,24 @@ def test_a_record_that_is_sent_twice_has_each_thing_once(params: Params, tmp_pat
         assert len(store.client.search_logged_models([store.experiment])) == 1
         assert len(store.client.search_model_versions("name = 'capflow'")) == 1
         table = store.client.load_table(store.experiment, "samples.json", [row.run])
-        assert table["caption"].tolist() == ["a dog 1", "a dog 2"]
+        assert table["caption"].tolist() == ["a dog 2", "a dog 1"]  # the last epoch first
         assert table["picture"][0]["filepath"] == "samples/7.png"
+        assert table["file"][0] == "seven.jpg"
+        assert table["people"][0] == "a dog runs | the dog"
         assert json.loads(row.tags["mlflow.loggedArtifacts"]) == [{"path": "samples.json", "type": "table"}]
         shutil.copytree(kept, project.record(), dirs_exist_ok=True)
+
+
+def test_the_table_of_samples_stays_small(params: Params) -> None:
+    with training_run(params, "long") as recorder:
+        recorder.picture(7, PNG, "seven.jpg", ["a dog " * 1000])
+        recorder.samples([(epoch, 7, "dog " * 1000) for epoch in range(1, 2001)])
+        recorder.tag(MODEL_TAG, "long")
+    store = Store()
+    (row,) = store.rows(MODEL_TAG, "long")
+    table = store.client.load_table(store.experiment, "samples.json", [row.run])
+    assert (table["epoch"].max(), len(table)) == (2000, 600)
+    assert len(table.to_json()) < 1_000_000
 
 
 def test_a_model_can_be_asked_by_its_address(

@@ -1,12 +1,14 @@
 """Trainings of more than cross-entropy: self-critical epochs, averaged weights, an encoder that waits."""
 
+import pytest
 import torch
 from torch import Tensor
 
 from capflow.data.batches import Batches
 from capflow.models.inputs import EncodedPixels
 from capflow.training.loop import Split, Trainer
-from tests.tiny import CPU, captioner, captions, pixels, train_params
+from stages.train import warn_of_an_encoder_that_stays
+from tests.tiny import CPU, captioner, captions, params, pixels, train_params
 from tests.training.stored import SAMPLING, Notes, flat, same, scripted, state, trainer, validating
 
 
@@ -81,3 +83,21 @@ def test_an_encoder_learns_from_its_epoch_on() -> None:
     behind = tuple(f"encoder.backbone.layers.{layer}." for layer in (9, 10, 12, 13, 15))
     assert changed[1]
     assert all(name.startswith(behind) for name in changed[1])
+
+
+@pytest.mark.parametrize(
+    ("trainable", "epochs", "rewards", "told"),
+    [(True, 3, 0, True), (True, 3, 1, False), (True, 4, 0, False), (False, 3, 0, False)],
+)
+def test_an_encoder_whose_epoch_never_comes_is_told_once(
+    trainable: bool, epochs: int, rewards: int, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = {"from_epoch": 4, "from_layer": "all", "rate": 1.0}
+    drawn = {"epochs": rewards, "lr": 0.001, "samples": 2, "bleu": 0.0}
+    learning = {"epochs": epochs, "encoder": late, "self_critical": drawn}
+    warn_of_an_encoder_that_stays(params(train=learning, encoder={"trainable": trainable}))
+    assert len(caplog.records) == told
+    assert (
+        not told
+        or "from epoch 4 on (train.encoder.from_epoch), and training ends with epoch 3" in caplog.text
+    )

@@ -7,6 +7,7 @@ from capflow import interruption
 
 interruption.ends_quietly()  # first of all: what follows takes a while
 
+import io
 import logging
 import sys
 
@@ -22,6 +23,7 @@ from capflow.cli import (
     reporting,
     scoring,
     showing,
+    ui,
     verifying,
 )
 from capflow.cli.app import ConflictError, app
@@ -39,12 +41,14 @@ __all__ = [
     "reporting",
     "scoring",
     "showing",
+    "ui",
     "verifying",
 ]
 
 
 def main() -> None:
     """Run the command line; bad input ends in one sentence and exit code 1, or 2 where it is options'."""
+    _open_what_is_closed()
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         app()
@@ -53,3 +57,10 @@ def main() -> None:
         sys.exit(2)
     except (CapflowError, OSError) as error:
         sys.exit(f"error: {sentence(error)}")
+
+
+def _open_what_is_closed() -> None:
+    """Let go nowhere what is said to an outlet that the shell has closed, as `>&-` does."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, io.StringIO())

@@ -1,5 +1,7 @@
 """What all commands belong to, and what they say of options that do not go together."""
 
+from pathlib import Path
+
 import typer
 
 from capflow.errors import CapflowError
@@ -13,6 +15,19 @@ app = typer.Typer(
 
 class ConflictError(CapflowError):
     """Options of which one would be ignored; the exit code is 2, as for those that do not exist."""
+
+
+def to_write(path: Path) -> Path:
+    """The file that a command is to write, before there is anything to write.
+
+    Raises:
+        CapflowError: it is a folder, or would lie in one that is not there: a slip is not to make folders.
+    """
+    if path.is_dir():
+        raise CapflowError(f"{path}: a folder, where the name of a file to write is wanted.")
+    if not path.parent.is_dir():
+        raise CapflowError(f"{path}: there is no folder {path.parent}; make it, or correct the path.")
+    return path
 
 
 def given(context: typer.Context, *names: str) -> str:

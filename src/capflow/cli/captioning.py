@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 # Photographs that are decoded before the first of them is captioned.
 _AT_A_TIME = 64
+# Which files of a folder are taken for photographs.
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 @app.command()
 def caption(
-    photos: Annotated[list[Path], typer.Argument(help="Pictures: JPEG, PNG, WebP, GIF, BMP, TIFF.")],
+    photos: Annotated[
+        list[Path], typer.Argument(help="Pictures (JPEG, PNG, WebP, GIF, BMP, TIFF), or folders of them.")
+    ],
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -44,21 +48,22 @@ def caption(
     from capflow.photographs import PhotoCaptioner
 
     _refuse_conflicts(beam, best, seed)
+    chosen = [path for photo in photos for path in _pictures_of(photo)]
     with tempfile.TemporaryDirectory() as temporary:
         folders = [_folder(name, Path(temporary)) for name in model or [str(project.root() / project.MODEL)]]
         captioner = PhotoCaptioner.load(*folders)
         write = captioner.writer(search_of(beam, best, seed, folders[0]))
     rows, unreadable = [], []
     # On a terminal captions are what moves; a bar is for those that wait for a file of them.
-    starts = range(0, len(photos), _AT_A_TIME)
+    starts = range(0, len(chosen), _AT_A_TIME)
     quiet = sys.stdout.isatty() and not as_json
     for start in starts if quiet else bar(starts, "captions", unit=f" x {_AT_A_TIME} photos"):
-        chosen, problems = _read_pictures(photos[start : start + _AT_A_TIME])
-        written = captioner.best([pixels for _, pixels in chosen], write, best)
-        for (path, _), captions in zip(chosen, written, strict=True):
+        read, problems = _read_pictures(chosen[start : start + _AT_A_TIME])
+        written = captioner.best([pixels for _, pixels in read], write, best)
+        for (path, _), captions in zip(read, written, strict=True):
             rows += [(str(path), text, log_p) for text, log_p in captions]
             if not as_json:
-                place = "" if len(photos) == 1 else f"{path}\t"
+                place = "" if [path] == photos else f"{path}\t"
                 typer.echo("\n".join(place + text for text, _ in captions))
         unreadable += problems
     if as_json:
@@ -78,6 +83,18 @@ def _refuse_conflicts(beam: int | None, best: int, seed: int | None) -> None:
             f"--beam {beam} finds {beam} captions at most, and --best {best} asks for more; give a --beam "
             f"of {best} or more, or none."
         )
+
+
+def _pictures_of(photo: Path) -> list[Path]:
+    """A picture, or those of a folder by name; what lies in folders below it is not taken."""
+    if not photo.is_dir():
+        return [photo]
+    found = sorted(path for path in photo.iterdir() if path.name.lower().endswith(_ENDINGS))
+    if not found:
+        raise CapflowError(
+            f"{photo}: no picture lies in this folder (a file that ends with {', '.join(_ENDINGS)})."
+        )
+    return found
 
 
 def _print_json(rows: list[tuple[str, str, float]]) -> None:

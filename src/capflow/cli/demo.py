@@ -26,20 +26,25 @@ def demo(
     for folder in model or []:
         if not (folder / "config.json").is_file():
             raise CapflowError(f"{folder}: holds no model; name a folder such as data/model.")
-    _refuse_taken(port)
+    refuse_taken(port)
     from capflow.demo.answer import BEST
-    from capflow.demo.choices import models_of
+    from capflow.demo.choices import Offer, models_of, offered
     from capflow.demo.page import serve
 
-    def models() -> dict[str, str]:
-        return {str(folder): str(folder) for folder in model} if model else models_of(project.root())
+    def models() -> dict[str, Offer]:
+        return offered(model) if model else models_of(project.root())
 
     models()
     search = search_of(beam=None, best=BEST, seed=None, model=project.root() / project.MODEL)
     serve(models, search, port, lambda: typer.echo(f"Open http://127.0.0.1:{port}/ ; Ctrl-C ends it."))
 
 
-def _refuse_taken(port: int) -> None:
+def refuse_taken(port: int) -> None:
+    """Refuse a port of 127.0.0.1 that another program has.
+
+    Raises:
+        CapflowError: it is taken.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

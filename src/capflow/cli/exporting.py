@@ -1,8 +1,9 @@
 """``capflow export``."""
 
 import shutil
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,31 +11,67 @@ from capflow import project
 from capflow.cli.app import app
 from capflow.errors import CapflowError
 
+if TYPE_CHECKING:
+    from capflow.facts import Facts
+
 
 @app.command()
 def export(
     folder: Annotated[Path, typer.Argument(help="A new folder, or an empty one.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="A folder, runs:/<id>/model or models:/capflow@champion; none: data/model."),
+    ] = None,
 ) -> None:
     """Write a folder with the model, how it is searched, and a model card; it needs this package alone."""
-    import torch
-
-    from capflow.card import card, facts_of
-    from capflow.files import write_text
-    from capflow.models.captioner import load_captioner
-    from capflow.models.search import write_search
-    from capflow.params import load_params
-
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CapflowError(f"{folder}: there is something already; name a new folder.")
-    root = project.root()
-    source = root / project.MODEL
+    with tempfile.TemporaryDirectory() as temporary:
+        _write(folder, *_chosen(model, Path(temporary)))
+    typer.echo(str(folder))
+
+
+def _chosen(model: str | None, temporary: Path) -> "tuple[Path, Facts]":
+    """The model's folder, and what is on record about it."""
+    from capflow import facts
+
+    if model is None or Path(model).resolve() == _own():
+        root = project.root()
+        return root / project.MODEL, facts.in_checkout(root)
+    if not model.startswith(("runs:/", "models:/")):
+        return Path(model), facts.in_card(Path(model))
+    from capflow.tracking import Store, models
+
+    source = models.fetch(model, temporary)
+    store = Store()
+    run = models.run_of(store, model)
+    return source, facts.of_run(project.root(), store.row(run)) if run else facts.Facts()
+
+
+def _own() -> Path | None:
+    """The checkout's data/model, where there is a checkout."""
+    try:
+        return (project.root() / project.MODEL).resolve()
+    except CapflowError:
+        return None
+
+
+def _write(folder: Path, source: Path, facts: "Facts") -> None:
+    import torch
+
+    from capflow.card import card
+    from capflow.facts import CARD
+    from capflow.files import write_text
+    from capflow.models.captioner import load_captioner
+    from capflow.models.search import read_search, write_search
+    from capflow.params import ELSEWHERE, load_params
+
     model, vocabulary = load_captioner(source, torch.device("cpu"))
-    facts = facts_of(root)
+    usual = load_params(project.root() / "params.yaml").generate if _own() else ELSEWHERE
+    search = read_search(source) or usual
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "vocab.json", "model.safetensors"):
         shutil.copyfile(source / name, folder / name)  # not as links into DVC's cache, which are read-only
-    search = load_params(root / "params.yaml").generate
     write_search(folder, search)
     weights = sum(tensor.numel() for tensor in model.state_dict().values())
-    write_text(folder / "README.md", card(model.config, weights, len(vocabulary), search, facts))
-    typer.echo(str(folder))
+    write_text(folder / CARD, card(model.config, weights, len(vocabulary), search, facts))

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 @app.command()
 def promote(
     version: Annotated[
-        int | None, typer.Argument(min=1, help="Of the registered model `capflow`; none: the latest.")
+        int | None,
+        typer.Argument(min=1, max=2**31 - 1, help="Of the registered model `capflow`; none: the latest."),
     ] = None,
 ) -> None:
     """Let a model be `champion` if its CIDEr is higher than the champion's on the same test.

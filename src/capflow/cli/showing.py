@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from capflow import project
-from capflow.cli.app import ConflictError, app, given
+from capflow.cli.app import ConflictError, app, given, to_write
 from capflow.cli.captioning import search_of
 
 
@@ -32,7 +32,9 @@ def show(
     model: Annotated[
         Path | None, typer.Option(help="For --attention, a model folder; by default data/model.")
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The PNG to write.")] = Path("show.png"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", callback=to_write, help="The PNG to write.")
+    ] = Path("show.png"),
 ) -> None:
     """Draw a grid of pictures with their captions, or of one picture with the words of its caption."""
     from capflow.evaluation.showing import draw_split

@@ -1,5 +1,6 @@
 """What the header of a picture says: which kind it is, and whether it may be decoded at all."""
 
+import codecs
 import io
 import os
 import re
@@ -19,6 +20,16 @@ _SCANS = 500
 _SCAN = re.compile(b"\xff\xda")  # counts three times as fast as bytes.count
 # In so many bytes most pictures have their headers, and JPEGs their ends.
 _HEAD, _TAIL = 1 << 14, 1 << 12
+# Of what is no picture: how much is looked at, and what it begins with.
+_BEGINNING = 512
+_READ = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+_NOT_READ = {b"%PDF": "it is a PDF", b"PK\3\4": "it is a ZIP archive", b"\x1f\x8b": "it is a gzip archive"}
+_TEXTS = {
+    "<!doctype html": "it is an HTML page",
+    "<html": "it is an HTML page",
+    "<svg": "it is an SVG drawing",
+    "version https://git-lfs": "it stands for a file in Git LFS, and `git lfs pull` brings that",
+}
 # Twice Pillow's own bound for a warning: more is an error there, too.
 _PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 
@@ -38,7 +49,7 @@ def open_picture(content: bytes) -> ImageFile:
             warnings.simplefilter("ignore")
             picture = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
-        raise PictureError("not a picture") from None
+        raise PictureError(_told_by(content[:_BEGINNING])) from None
     except Image.DecompressionBombError:
         raise PictureError("its header claims more than 178 megapixels") from None
     except Exception as error:  # noqa: BLE001 - Pillow raises whatever its parsers stumble over
@@ -46,6 +57,32 @@ def open_picture(content: bytes) -> ImageFile:
     if is_jpeg(picture) and len(_SCAN.findall(content)) > _SCANS:
         raise PictureError(f"a JPEG with more than {_SCANS} scans")
     return picture
+
+
+def _told_by(head: bytes) -> str:
+    """What it is that begins so, and that Pillow finds no picture in."""
+    if not head:
+        return "it is empty"
+    if text := _text(head):
+        return text
+    if head.startswith(_READ):
+        return "its header is damaged"
+    if head[4:8] == b"ftyp":
+        return "it is HEIC, AVIF or a film, none of which is read"
+    known = (told for begins, told in _NOT_READ.items() if head.startswith(begins))
+    return next(known, f"it begins with the bytes {head[:4].hex(' ')}, as no picture does")
+
+
+def _text(head: bytes) -> str:
+    """Which kind of text it is that begins so; empty, if it is none."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)  # its end may be half a character
+    except UnicodeDecodeError:
+        return ""
+    if not all(sign.isprintable() or sign.isspace() for sign in text):
+        return ""
+    kinds = (told for mark, told in _TEXTS.items() if mark in text.lower())
+    return next(kinds, "it is text")
 
 
 def is_jpeg(picture: Image.Image) -> bool:

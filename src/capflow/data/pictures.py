@@ -49,7 +49,7 @@ def decode(content: bytes, name: str) -> Pixels:
         uint8 RGB, [height, width, 3].
 
     Raises:
-        CapflowError: not a picture, damaged, or larger than 178 megapixels.
+        CapflowError: no picture, damaged, or larger than 178 megapixels.
     """
     try:
         return _decode(content)

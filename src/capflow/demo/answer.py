@@ -51,20 +51,27 @@ def _load(folder: Path, _written: int) -> PhotoCaptioner:
     return PhotoCaptioner.load(folder)
 
 
+def coded(text: str) -> str:
+    """A sentence as HTML, with what stands between backticks marked as code."""
+    return re.sub("`(.+?)`", r"<code>\1</code>", plain(text))
+
+
 def _captions(pixels: Pixels, captions: list[Caption]) -> str:
-    """The picture, its caption, and all captions with their log p."""
+    """The picture, its caption, and the next best ones, with their log p."""
     shown = Image.fromarray(pixels)
     shown.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     best = plain(_said(captions[0].text))
-    rows = "".join(
-        f'<li><span dir="auto">{plain(_said(text))}</span> <small>log p {log_p:.2f}</small></li>'
-        for text, log_p in captions
-    )
+    rows = "".join(f"<li>{_with_log_p(one)}</li>" for one in captions[1:])
+    more = f'<h2>The next best</h2><ol start="2">{rows}</ol>' if rows else ""
     return (
         f'<section class="told">{picture(jpeg(shown), best)}<div>'
-        f'<h2>Caption</h2><p class="caption" dir="auto">{best}</p>'
-        f"<h2>The best captions</h2><ol>{rows}</ol></div></section>"
+        f'<h2>Caption</h2><p class="caption">{_with_log_p(captions[0])}</p>{more}</div></section>'
     )
+
+
+def _with_log_p(caption: Caption) -> str:
+    said = plain(_said(caption.text))
+    return f'<span dir="auto">{said}</span> <small>log p {caption.log_p:.2f}</small>'
 
 
 def _looked(captioner: PhotoCaptioner, pixels: Pixels, search: GenerateParams) -> str:
@@ -73,8 +80,7 @@ def _looked(captioner: PhotoCaptioner, pixels: Pixels, search: GenerateParams) -
     try:
         words, maps = captioner.gaze(pixels, search)
     except CapflowError as error:
-        why = re.sub("`(.+?)`", r"<code>\1</code>", plain(str(error)))
-        return f'{head}<p class="blind">There is nothing to show here: {why}</p></section>'
+        return f'{head}<p class="blind">There is nothing to show here: {coded(str(error))}</p></section>'
     seen = View(**view(captioner.models[0]))(pixels, _WORD_SIDE)
     told = zip(map(plain, words), maps, strict=True)
     figures = "".join(_word(word, jpeg(fogged(seen, weights))) for word, weights in told)

@@ -7,7 +7,8 @@ from typing import Any
 
 from nicegui import app, run, ui
 
-from capflow.demo.answer import answer
+from capflow.demo.answer import answer, coded
+from capflow.demo.choices import Offer
 from capflow.errors import CapflowError, sentence
 from capflow.params import GenerateParams
 
@@ -27,12 +28,12 @@ _BUTTON = (
 
 
 def serve(
-    models: Callable[[], Mapping[str, str]], search: GenerateParams, port: int, ready: Callable[[], None]
+    models: Callable[[], Mapping[str, Offer]], search: GenerateParams, port: int, ready: Callable[[], None]
 ) -> None:
     """Serve the page until the process is interrupted.
 
     Args:
-        models: tells the model folders that there are, and what each is to be called.
+        models: tells the model folders that there are, and what there is to tell of each.
         search: how captions are searched for.
         port: on 127.0.0.1.
         ready: is called when the page can be opened.
@@ -56,20 +57,22 @@ def serve(
 class _Visit:
     """What somebody who has opened the page sees, and the picture that was chosen last."""
 
-    def __init__(self, models: Mapping[str, str], search: GenerateParams, lock: threading.Lock) -> None:
+    def __init__(self, models: Mapping[str, Offer], search: GenerateParams, lock: threading.Lock) -> None:
         """Build the page; the ``lock`` lets one picture at a time be captioned."""
-        self._search, self._lock = search, lock
+        self._models, self._search, self._lock = models, search, lock
         self._picture: tuple[bytes, str] | None = None
         self._asked: object = None
         ui.add_css(_STYLE)
         with ui.element("div").classes("page"):
             ui.html("Capflow", sanitize=False, tag="h1")
-            self._model = ui.select(dict(models), value=next(iter(models)), label="Model")
-            self._model.on_value_change(self._tell)
+            names = {folder: offer.name for folder, offer in models.items()}
+            self._model = ui.select(names, value=next(iter(models)), label="Model")
+            self._model.on_value_change(self._choose)
+            self._hint = ui.label(models[self._model.value].hint).props("aria-live=polite").classes("hint")
             self._upload = self._uploader()
             # Both are there from the beginning, so that screen readers say what comes to stand in them.
             self._status = ui.label().props("role=status").classes("status")
-            self._trouble = ui.label().props("role=alert").classes("trouble")
+            self._trouble = ui.html(sanitize=False).props("role=alert").classes("trouble")
             self._told = ui.html(sanitize=False)
 
     def _uploader(self) -> Any:
@@ -87,6 +90,10 @@ class _Visit:
     async def _take(self, event: Any) -> None:
         self._picture = (await event.file.read(), event.file.name)
         self._upload.reset()  # or the same file could not be chosen once more
+        await self._tell()
+
+    async def _choose(self) -> None:
+        self._hint.text = self._models[self._model.value].hint
         await self._tell()
 
     async def _tell(self) -> None:
@@ -116,4 +123,6 @@ class _Visit:
         self._show("", trouble)
 
     def _show(self, status: str, trouble: str = "", told: str = "") -> None:
-        self._status.text, self._trouble.text, self._told.content = status, trouble, told
+        self._status.text, self._trouble.content, self._told.content = status, coded(trouble), told
+        # The caption stands below, large: what is said here of it is for screen readers alone.
+        self._status.classes(**{"add" if told else "remove": "unseen"})

@@ -120,6 +120,10 @@ def load_captioner(folder: Path, device: torch.device) -> tuple[Captioner, Vocab
         CapflowError: a file is missing or damaged, or the files do not belong together.
     """
     path = folder / "config.json"
+    if not path.exists():
+        raise CapflowError(
+            f"{folder}: holds no model, as no config.json is there; `dvc repro` makes data/model."
+        )
     model = Captioner(parse(read_json(path), CaptionerConfig, path))
     vocabulary = Vocabulary.read(folder / "vocab.json")
     weights = folder / "model.safetensors"

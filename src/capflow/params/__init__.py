@@ -79,7 +79,7 @@ class EncoderParams(Section):
     """
 
     name: str
-    weights: str
+    weights: Annotated[str, Field(min_length=1)]
     padding: Literal["torch", "tensorflow"]
     trainable: bool
     features: Literal["pooled", "grid"]

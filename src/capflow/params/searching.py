@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from capflow.params.bounds import Count, Seed
 from capflow.sections import Section
@@ -38,6 +39,13 @@ class GenerateParams(Section):
         """The likeliest word each time; only the greatest length is kept of the search."""
         plain = {"method": "beam", "beam": 1, "groups": 1, "min_length": 0, "no_repeat": 0}
         return self.model_copy(update=plain | {"temperature": 1.0, "top_k": 0, "top_p": 1.0})
+
+    @field_validator("splits")
+    @classmethod
+    def _each_split_once(cls, splits: tuple[Split, ...]) -> tuple[Split, ...]:
+        if len(set(splits)) < len(splits):
+            raise PydanticCustomError("twice", "a split should be named once")
+        return splits
 
     @model_validator(mode="after")
     def _beams_and_lengths_fit(self) -> "GenerateParams":

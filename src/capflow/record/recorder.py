@@ -13,8 +13,9 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from capflow import project, tracking
 from capflow.models.search import write_search
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 SAMPLES = "samples.json"
 """The table of sample captions, which MLflow shows with the pictures."""
 
+# Browsers read the table whole: the last hundred epochs of six pictures, a few lines of text in each cell.
+_ROWS, _CHARACTERS = 600, 400
 _PATIENCE = 60.0  # seconds that scores, which nobody waits for, may take on their way
 _INTERVAL = 1.0  # seconds that a number may wait before it is written to the journal
 
@@ -52,7 +55,7 @@ class RunRecorder:
         self._written, self._failed = time.monotonic(), False
         numbers = (line.entry for line in journal.lines() if line.entry["kind"] == "numbers")
         self._told = {(name, one["step"]) for one in numbers for name in one["values"]}
-        self._pictures: dict[int, str] = {}
+        self._pictures: dict[int, tuple[dict[str, str], str, str]] = {}
         self._system = Watch.asked()
 
     def log(self, values: Mapping[str, float], step: int) -> None:
@@ -91,22 +94,21 @@ class RunRecorder:
         """Store one file, as it is now."""
         self.tell(self._journal.keep(path, name or path.name))
 
-    def picture(self, image: int, png: bytes) -> None:
-        """Store a picture whose captions :meth:`samples` will show."""
-        self._pictures[image] = name = f"samples/{image}.png"
-        self._content(png, name)
+    def picture(self, image: int, png: bytes, name: str, told: Sequence[str]) -> None:
+        """Store a picture whose captions :meth:`samples` will show beside what people told of it."""
+        stored = f"samples/{image}.png"
+        shown = {"type": "image", "filepath": stored, "compressed_filepath": stored}
+        self._pictures[image] = (shown, name, " | ".join(told)[:_CHARACTERS])
+        self._content(png, stored)
 
     def samples(self, rows: Sequence[tuple[int, int, str]]) -> None:
-        """Store the table of sample captions: the epoch, the picture and its caption, all rows so far."""
-        if not (rows and self._pictures):
+        """Store the table of sample captions, the last epoch first: its number, the picture, its caption."""
+        known = [row for row in rows if row[1] in self._pictures]
+        if not known:
             return
-        shown = {
-            image: {"type": "image", "filepath": name, "compressed_filepath": name}
-            for image, name in self._pictures.items()
-        }
         table = {
-            "columns": ["epoch", "image_id", "picture", "caption"],
-            "data": [[epoch, image, shown.get(image), said] for epoch, image, said in rows],
+            "columns": ["picture", "caption", "people", "epoch", "file"],
+            "data": [self._sample(*row) for row in sorted(known, key=itemgetter(0), reverse=True)[:_ROWS]],
         }
         try:
             self._content(json.dumps(table).encode(), SAMPLES)
@@ -114,6 +116,10 @@ class RunRecorder:
             logger.warning("%s: %s; the samples are not recorded.", error.filename, error.strerror)
         else:
             self.tag("mlflow.loggedArtifacts", json.dumps([{"path": SAMPLES, "type": "table"}]))
+
+    def _sample(self, epoch: int, image: int, said: str) -> list[Any]:
+        picture, name, told = self._pictures[image]
+        return [picture, said[:_CHARACTERS], told, epoch, name]
 
     def model(self, folder: Path, digest: str, search: GenerateParams) -> None:
         """Store a model as MLflow serves it, and have it registered.

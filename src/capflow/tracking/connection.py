@@ -16,18 +16,20 @@ from filelock import FileLock
 
 from capflow import project
 from capflow.tracking.troubles import GoneError, RefusedError, UnusableError, reason, shown, translated
+from capflow.tracking.views import prepare
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 EXPERIMENT = "capflow"
 
-_SQLITE = b"SQLite format 3"
+_FILE, _SQLITE = "sqlite:///", b"SQLite format 3"
 # By default a dead server holds everything up for four minutes, a silent one for two at a time, and the end
 # of a run is announced on stdout.
-_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+_TIMEOUT, _RETRIES = "MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _SETTINGS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    _RETRIES: "0",
     _TIMEOUT: "20",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -50,15 +52,29 @@ def load() -> None:
 
 
 def settle() -> None:
-    """Ask MLflow to be quiet, and to give up soon: what fails is told here, in our own words."""
+    """Ask MLflow to be quiet, and to give up soon: what fails is told here, in our own words.
+
+    Raises:
+        UnusableError: how long to wait, or how often to ask again, is no number.
+    """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    for name, least in ((_TIMEOUT, 1), (_RETRIES, 0)):
+        text = os.environ[name]
+        if not text.isdecimal() or int(text) < least:
+            raise UnusableError(f"{name}: {text!r} is no whole number from {least} on; correct or unset it.")
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
 
 
 def is_service() -> bool:
     """Whether the store is another machine's or process's, and may keep us waiting."""
     return not tracking_uri().startswith("sqlite:")
+
+
+def is_there() -> bool:
+    """Whether there is a store already; a service is taken to have one."""
+    path = _file_of(tracking_uri())
+    return path is None or path.is_file()
 
 
 def reach() -> tuple[str, MlflowClient, str]:
@@ -71,11 +87,12 @@ def reach() -> tuple[str, MlflowClient, str]:
 
     Raises:
         AwayError: it does not answer, is locked, read-only or full.
-        UnusableError: there is no such store, or it is damaged.
+        UnusableError: there cannot be such a store, or it is damaged.
     """
     settle()
     uri = tracking_uri()
-    _refuse_damaged(uri)
+    if path := _file_of(uri):
+        _refuse_slips(uri, path)
     try:
         with translated(uri), FileLock(project.store() / "mlflow.lock"):
             client = _client(uri)
@@ -112,29 +129,48 @@ def _client(uri: str) -> MlflowClient:
         ) from None
 
 
-def _refuse_damaged(uri: str) -> None:
-    """Refuse a file that SQLite did not write: it would say so in each of its own errors, for a minute."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or not path.is_file():
-        return
-    with path.open("rb") as stream:
-        begins = stream.read(len(_SQLITE))
-    if begins not in (b"", _SQLITE):
+def _file_of(uri: str) -> Path | None:
+    """Where SQLite has a store; None of a service."""
+    return Path(uri.removeprefix(_FILE).partition("?")[0]) if uri.startswith(_FILE) else None
+
+
+def _refuse_slips(uri: str, path: Path) -> None:
+    """Refuse a file that SQLite cannot have written, and one in a folder that is not there.
+
+    Of the first it would speak in each of its own errors, for a minute; the folder MLflow would make.
+    """
+    if not path.parent.is_dir():
+        raise UnusableError(
+            f"MLflow: there is no folder {path.parent} for the store {uri}; make it, or correct "
+            "MLFLOW_TRACKING_URI."
+        )
+    if path.is_dir():
+        raise UnusableError(f"MLflow: the store {uri} is a folder, not a file; correct MLFLOW_TRACKING_URI.")
+    if path.is_file() and not _begins_as_sqlite_does(path):
         raise UnusableError(f"MLflow: the store {uri} is damaged: no SQLite wrote it; move the file away.")
 
 
+def _begins_as_sqlite_does(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(_SQLITE)) in (b"", _SQLITE)
+
+
 def _experiment(client: MlflowClient, uri: str) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT) or _created(client, uri)
+    prepare(client, found)
+    return str(found.experiment_id)
+
+
+def _created(client: MlflowClient, uri: str) -> Experiment:
     from mlflow.exceptions import MlflowException
 
-    if found := client.get_experiment_by_name(EXPERIMENT):
-        return str(found.experiment_id)
     # Without a location of its own, artifacts land in whichever directory asked first; a server has one.
     served = uri.startswith(("http:", "https:", "databricks"))
     location = None if served else (project.root() / "mlartifacts").as_uri()
     try:
-        return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+        return client.get_experiment(client.create_experiment(EXPERIMENT, artifact_location=location))
     except MlflowException:
         # Another machine may have been first on a shared server.
         if found := client.get_experiment_by_name(EXPERIMENT):
-            return str(found.experiment_id)
+            return found
         raise

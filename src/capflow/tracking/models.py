@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 import tempfile
 import warnings
 import zipfile
@@ -23,7 +24,7 @@ from PIL import Image
 
 from capflow import project
 from capflow.errors import CapflowError
-from capflow.tracking.connection import patience, settle, tracking_uri
+from capflow.tracking.connection import is_there, patience, settle, tracking_uri
 from capflow.tracking.store import Store
 from capflow.tracking.troubles import GoneError, RefusedError, reason, translated
 
@@ -195,6 +196,17 @@ def numbered(store: Store, number: str) -> Version | None:
     return Version(number, str(found.run_id))
 
 
+def run_of(store: Store, address: str) -> str | None:
+    """The run that trained the model at an address; None, if the address does not lead to one."""
+    if found := re.match("runs:/([^/]+)/", address):
+        return found[1]
+    if found := re.fullmatch(f"models:/{NAME}(@|/)([^/]+)", address):
+        name = found[2]
+        version = numbered(store, name) if name.isdecimal() else named(store, name)
+        return version.run if version else None
+    return None
+
+
 def let_name(store: Store, alias: str, number: str) -> None:
     """Let an alias name a version."""
     with translated(store.uri):
@@ -218,6 +230,8 @@ def fetch(address: str, target: Path) -> Path:
 
     settle()
     uri = tracking_uri()
+    if not is_there():  # MLflow would make an empty one
+        raise _absent(address, f"cannot be fetched (there is no store {uri})")
     try:
         with translated(uri), _for_all(uri):
             place = download_artifacts(address, dst_path=str(target), tracking_uri=uri, registry_uri=uri)

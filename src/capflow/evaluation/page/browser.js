@@ -110,7 +110,7 @@
   function item(picture) {
     const compared = picture.before !== undefined;
     const runs = [said(compared ? "this run" : "", picture.said, picture.has, new Set(picture.alone))];
-    if (compared) runs.push(said(then, picture.before, picture.had, new Set()));
+    if (compared) runs.push(said(then, picture.before, picture.had, new Set(picture.stray)));
     const people = picture.people.map((text) => make("li", { dir: "auto" }, text));
     const list = make("ul", { className: "people" }, ...people);
     list.setAttribute("aria-label", "Human captions");

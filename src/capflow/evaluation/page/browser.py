@@ -114,7 +114,7 @@ def data_of(browser: Browser) -> str:
 
 def _record(example: Example, before: Before | None, names: Sequence[str]) -> dict[str, Any]:
     share, alone = shared(example.caption, example.references)
-    was = {"before": whole(before.caption), "had": _row(before.scores, names)} if before else {}
+    was = _was(before, example.references, names) if before else {}
     return {
         "file": whole(example.file_name),
         "said": whole(example.caption),
@@ -124,6 +124,12 @@ def _record(example: Example, before: Before | None, names: Sequence[str]) -> di
         "alone": alone,
         **was,
     }
+
+
+def _was(before: Before, references: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """What the other run said, as the script reads it."""
+    _, alone = shared(before.caption, references)
+    return {"before": whole(before.caption), "had": _row(before.scores, names), "stray": alone}
 
 
 def _scores(example: Example) -> dict[str, float]:

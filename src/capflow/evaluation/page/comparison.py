@@ -45,7 +45,7 @@ def _scores(now: Run, then: Run) -> str:
         pair = (now.scores.get(name), then.scores.get(name))
         cells = ["&mdash;" if value is None else f"{value:.3f}" for value in pair]
         gain = "" if pair[0] is None or pair[1] is None else f"{pair[0] - pair[1]:+.3f}"
-        rows += _row(label(name), [*cells, gain])
+        rows += _row(label(name), [*cells, gain], ' class="number"')
     return _table(["Score", NOW, then.name, "difference"], rows)
 
 
@@ -72,8 +72,8 @@ def _shown(value: str | None) -> str:
     return "&mdash;" if value is None else plain(value)
 
 
-def _row(name: str, cells: Sequence[str]) -> str:
-    values = "".join(f"<td>{cell}</td>" for cell in cells)
+def _row(name: str, cells: Sequence[str], kind: str = "") -> str:
+    values = "".join(f"<td{kind}>{cell}</td>" for cell in cells)
     return f'<tr><th scope="row">{plain(name)}</th>{values}</tr>\n'
 
 

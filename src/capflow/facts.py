@@ -1,0 +1,130 @@
+"""What is on record about a model: data, learning rate, scores; by dvc.lock, by MLflow, or by its card."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from capflow import dvcfiles, project
+from capflow.errors import CapflowError
+from capflow.files import digest, read_json
+from capflow.record.scoring import SPLIT_TAG
+from capflow.tracking import Row
+
+CARD = "README.md"
+"""Of a model folder that was exported."""
+KEY = "capflow"
+"""Of the facts in the front matter of a card."""
+SCORES = {
+    **{f"Bleu_{n}": f"BLEU-{n}" for n in range(1, 5)},
+    "METEOR": "METEOR",
+    "ROUGE_L": "ROUGE-L",
+    "CIDEr": "CIDEr",
+    "SPICE": "SPICE",
+    "truth": "truth",
+    "truth_unseen": "truth, unseen",
+}
+"""The scores that a card tells, and what they are called."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is on record about a model; what is not is empty.
+
+    Attributes:
+        data: the name of the data set.
+        kind: what kind of data set it is.
+        weights: what the encoder started from.
+        rate: the learning rate.
+        scores: of this very model, and of no other.
+        split: that was scored.
+        pictures: how many were scored.
+    """
+
+    data: str = ""
+    kind: str = ""
+    weights: str = ""
+    rate: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    split: str = ""
+    pictures: int = 0
+
+    def written(self) -> dict[str, Any]:
+        """As a card has them, for :func:`in_card`."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+
+def in_checkout(root: Path) -> Facts:
+    """What a checkout has on record about its data/model.
+
+    Raises:
+        CapflowError: data/model is not what the last training made, by dvc.lock.
+    """
+    outs = {out.path.relative_to(root): out.digest for out in dvcfiles.outputs(root)}
+    found = dvcfiles.folder_digest(root / project.MODEL, lambda path: digest(path, "md5"))
+    if outs.get(project.MODEL) != found:
+        raise CapflowError(
+            f"{root / project.MODEL}: not the model that dvc.lock has on record, so nothing is known of it; "
+            "run `dvc repro`, or `dvc checkout` for the recorded one."
+        )
+    params = dvcfiles.locked_params(root)
+    name = str(params["data"]["name"])
+    weights, rate = str(params["encoder"]["weights"]), str(params.get("train", {}).get("lr", ""))
+    known = Facts(name, kind_of(root, name), weights, rate)
+    if not _is_scored(root, outs) or params.get("generate", {}).get("models"):
+        return known
+    scores = read_json(root / project.METRICS / "scores.json")
+    pictures = read_json(root / project.METRICS / "captions.json")["captions"]
+    return Facts(known.data, known.kind, weights, rate, scores, _split(root), pictures)
+
+
+def of_run(root: Path, row: Row) -> Facts:
+    """What MLflow has on record about the model of a run."""
+    told = row.params.get
+    name = told("data.name", "")
+    scored = SPLIT_TAG in row.tags and told("generate.models", "()") == "()"
+    scores = {key: row.metrics[key] for key in SCORES if scored and key in row.metrics}
+    split = row.tags[SPLIT_TAG] if scores else ""
+    rate = told("train.lr", "")
+    return Facts(name, kind_of(root, name), told("encoder.weights", ""), rate, scores, split)
+
+
+def in_card(folder: Path) -> Facts:
+    """What the card of an exported model says; nothing, where there is none, or one of somebody else's."""
+    try:
+        head = (folder / CARD).read_text(encoding="utf-8").split("---\n")[1]
+        return Facts(**yaml.safe_load(head)[KEY])
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
+        return Facts()
+
+
+def kind_of(root: Path, name: str) -> str:
+    """Of a data set in the catalogue of a checkout; nothing, where it is there no more."""
+    path = root / project.SOURCES / name / "dataset.yaml"
+    return str(yaml.safe_load(path.read_bytes())["kind"]) if name and path.is_file() else ""
+
+
+def _is_scored(root: Path, outs: Mapping[Path, str]) -> bool:
+    """Whether the scores are of the captions that this model wrote."""
+    read = dvcfiles.inputs(root)
+    chain = (("generate_captions", project.MODEL), ("evaluate", project.PREDICTIONS))
+    return all(outs.get(path) == read.get((stage, path)) for stage, path in chain)
+
+
+def _split(root: Path) -> str:
+    """The split that was scored: the one that has the first scored picture. No picture is in two."""
+    table = root / project.METRICS / "per_image.csv"
+    if not table.is_file():
+        return ""
+    with table.open(encoding="utf-8", newline="") as lines:
+        first = next(csv.DictReader(lines), {}).get("image_id")
+    rows = {split: root / project.TENSORS / f"{split}.json" for split in ("test", "val")}
+    has = (split for split, path in rows.items() if path.is_file() and first in _ids(path))
+    return next(has, "")
+
+
+def _ids(path: Path) -> set[str]:
+    return {str(image) for image in read_json(path)["ids"]}
