@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from capflow import project
 from capflow.tracking.troubles import GoneError, RefusedError, UnusableError, reason, shown, translated
-from capflow.tracking.views import prepare
+from capflow.tracking.views import tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -157,8 +157,21 @@ def _begins_as_sqlite_does(path: Path) -> bool:
 
 def _experiment(client: MlflowClient, uri: str) -> str:
     found = client.get_experiment_by_name(EXPERIMENT) or _created(client, uri)
-    prepare(client, found)
+    _prepare(client, found)
     return str(found.experiment_id)
+
+
+def _prepare(client: MlflowClient, experiment: Experiment) -> None:
+    """Let an experiment have the tags that it lacks; what somebody made of them stays.
+
+    A server that refuses, as one may that lets only its administrators change experiments, still takes runs.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for name, value in tags().items():
+        if name not in experiment.tags:
+            with suppress(MlflowException):
+                client.set_experiment_tag(experiment.experiment_id, name, value)
 
 
 def _created(client: MlflowClient, uri: str) -> Experiment:
