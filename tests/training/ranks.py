@@ -66,6 +66,13 @@ def error() -> None:
         raise CapflowError("params.yaml: a sentence.")
 
 
+def late() -> None:
+    """The first has it a second before the others, and would take the store along."""
+    with together() as processes:
+        time.sleep(min(processes.rank, 1))
+        raise CapflowError("params.yaml: a sentence.")
+
+
 def dead() -> None:
     """One leaves without a word."""
     with together() as processes:

@@ -82,8 +82,9 @@ def said(folder: Path) -> str:
     return path.read_text()
 
 
-def test_an_error_that_all_have_is_said_once(troop: Troop, tmp_path: Path) -> None:
-    assert troop.run(tmp_path, f"{RANKS}:error", 3) == [1, 1, 1]
+@pytest.mark.parametrize("when", ["error", "late"])
+def test_an_error_that_all_have_is_said_once(when: str, troop: Troop, tmp_path: Path) -> None:
+    assert troop.run(tmp_path, f"{RANKS}:{when}", 3) == [1, 1, 1]
     assert said(tmp_path).count("a sentence") == 1
 
 
