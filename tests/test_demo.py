@@ -85,7 +85,7 @@ def record(model: Path) -> None:
 
 
 def test_captions_and_where_the_model_looked(tmp_path: Path) -> None:
-    best, markup = answer(save(tmp_path / "model", "attention"), PHOTO, "photo.png", SEARCH)
+    best, markup = answer(save(tmp_path / "model", "attention", 17), PHOTO, "photo.png", SEARCH)
     assert 1 < markup.count(" <small>log p ") <= BEST
     assert f'alt="{best}"' in markup
     assert re.findall('<span dir="auto">(.*?)<', markup).count(best) == 1

@@ -124,8 +124,10 @@ def captioner(
     )
     model = Captioner(config).eval()
     with torch.no_grad():
+        # The picture would drown in untrained places, and in sharpened words.
+        for name, weight in model.encoder.named_parameters():
+            weight.mul_(0.1 if name.endswith("place.weight") else 1.0)
         for name, weight in model.decoder.named_parameters():
-            # Sharpened words would drown the picture.
             weight.mul_(0.1 * sharpness if name == "embed.weight" and sharpness > 1 else sharpness)
     return model
 

@@ -25,8 +25,10 @@ def gradients() -> None:
             assert shared.keys() == alone.keys()
             for weight, expected in alone.items():
                 # What a batch norm takes out again, as biases, has no gradient but what rounding leaves.
-                torch.testing.assert_close(shared[weight], expected, rtol=1e-4, atol=1e-6, msg=weight)
-                assert name != "lstm" or expected.abs().max() > 1e-3 or weight.endswith(("bias", "place"))
+                torch.testing.assert_close(shared[weight], expected, rtol=1e-4, atol=5e-6, msg=weight)
+                assert (
+                    name != "lstm" or expected.abs().max() > 1e-3 or weight.endswith(("bias", "place.weight"))
+                )
 
 
 def chances() -> None:

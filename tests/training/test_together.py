@@ -121,7 +121,7 @@ def prepare(folder: Path, method: str) -> None:
         ids = [100 + row for row in range(len(rows))]
         write_json(folder / project.TENSORS / f"{split}.json", {"ids": ids})
         np.save(folder / project.TENSORS / f"{split}.npy", rows)
-    model = captioner(0, sharpness=4, decoder=decoder, encoder=grid)
+    model = captioner(7, sharpness=4, decoder=decoder, encoder=grid)
     save_captioner(folder / project.MODEL, model, VOCABULARY)
 
 

@@ -10,13 +10,14 @@ class Pyramid(nn.Module):
     One cell has the whole picture, so that *what* is there is learnt wherever it stands; overlapping
     ones (3 x 3 of 64 pixels) have *where*. To each of these a linear function of its place is added, or
     attention, which sums cells, could hardly tell left from right (after Liu et al.: An Intriguing
-    Failing of Convolutional Neural Networks and the CoordConv Solution, NeurIPS 2018).
+    Failing of Convolutional Neural Networks and the CoordConv Solution, NeurIPS 2018). From zeros, as
+    large at first as what the cells have of the picture is not, it would be learnt too late.
     """
 
     def __init__(self, channels: int) -> None:
         """Build it for maps of so many channels."""
         super().__init__()
-        self.place = nn.Parameter(torch.zeros(2, channels))
+        self.place = nn.Linear(2, channels, bias=False)
 
     def forward(self, grid: Tensor) -> Tensor:
         """A map [N, channels, H, W] to cells [N, channels, cells, 1]; H and W are at least 4."""
@@ -27,9 +28,10 @@ class Pyramid(nn.Module):
 
     def _places(self, rows: int, columns: int) -> Tensor:
         """What is added to the cells, [channels, rows, columns], of coordinates between -1 and 1."""
-        down, right = (torch.linspace(-1, 1, side, device=self.place.device) for side in (rows, columns))
-        places = torch.stack(torch.meshgrid(down, right, indexing="ij"), -1)
-        return (places @ self.place).permute(2, 0, 1)
+        weight = self.place.weight
+        down, right = (torch.linspace(-1, 1, side, device=weight.device) for side in (rows, columns))
+        places: Tensor = self.place(torch.stack(torch.meshgrid(down, right, indexing="ij"), -1))
+        return places.permute(2, 0, 1)
 
 
 class SmallNet(nn.Module):
