@@ -32,7 +32,7 @@ def test_runs_of_another_store_and_a_model_that_looks(
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     fill(tmp_path)
     for folder, decoder in ((project.MODEL, "lstm"), (project.ENSEMBLE / "second", "attention")):
-        model = captioner(0, sharpness=4, decoder={"name": decoder}, encoder={"features": "grid"})
+        model = captioner(9, sharpness=4, decoder={"name": decoder}, encoder={"features": "grid"})
         save_captioner(folder, model, VOCABULARY)
     shutil.copy(record, "runs.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///runs.db")
@@ -47,10 +47,10 @@ def test_runs_of_another_store_and_a_model_that_looks(
     assert [axis.get_title() for axis in curves.axes] == ["train_loss", "val_loss", "val_CIDEr"]
     ended = [np.asarray(line.get_ydata()).tolist() for line in curves.axes[2].lines]
     assert ended == [[1.0, 2.0], [0.5, 1.0]]
-    assert capsys.readouterr().out.splitlines()[-1] == "data/ensemble/second"
+    assert capsys.readouterr().out.splitlines()[-1] == "data/ensemble/second: attention"
     drawn = [one for one in shown if isinstance(one, Image)]
     assert len(drawn) == 4
-    assert drawn[-1].width == 28 + 3 * 348  # "the the"
+    assert drawn[-1].width == 28 + 3 * 348  # the photo and two words
 
 
 def learn(model: str, rate: float, cider: float) -> None:

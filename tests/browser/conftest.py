@@ -16,7 +16,7 @@ RATES = ("0.001", "0.003")
 
 # What so small a model says has no end, and there is a picture for each word.
 _PARAMS = SMALL["params.yaml"] | {
-    "decoder": SMALL["params.yaml"]["decoder"] | {"name": "lstm"},
+    "decoder": {**SMALL["params.yaml"]["decoder"], "name": "lstm"},
     "generate": {"batch_size": 8, "max_length": 10},
 }
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

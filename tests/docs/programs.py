@@ -84,7 +84,7 @@ def _option(command: Any, option: str) -> str:
 
 
 def _dvc(words: Words, whole: bool) -> str:
-    from dvc.cli import DvcParserError, parse_args  # type: ignore[import-untyped]
+    from dvc.cli import DvcParserError, parse_args
 
     try:
         with _silence():
