@@ -15,7 +15,8 @@ RATES = ("0.001", "0.003")
 """The learning rates of the trainings: the second is that of params.yaml."""
 
 # What so small a model says has no end, and there is a picture for each word.
-_PARAMS = SMALL["params.yaml"] | {
+_PARAMS = {
+    **SMALL["params.yaml"],
     "decoder": {**SMALL["params.yaml"]["decoder"], "name": "lstm"},
     "generate": {"batch_size": 8, "max_length": 10},
 }

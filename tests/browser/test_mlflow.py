@@ -50,6 +50,7 @@ def test_two_runs_are_compared_by_clicks(
     rate = page.get_by_role("row", name="train.lr")
     rate.first.wait_for()
     assert sorted(rate.get_by_role("cell").all_inner_texts()) == sorted(RATES)
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
     shoot(page, "mlflow-comparison")
     page.get_by_role("link", name="train_loss", exact=True).click()
     page.locator(".scatterlayer .trace path.js-line").nth(1).wait_for(state="attached")
