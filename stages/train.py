@@ -9,6 +9,7 @@ from PIL import Image
 
 from capflow import interruption, project
 from capflow.data import tensors
+from capflow.dvcfiles import StageOutput
 from capflow.files import folder_digest, write_json
 from capflow.identity import training_digest
 from capflow.models.captioner import Captioner, CaptionerConfig, save_captioner
@@ -53,9 +54,10 @@ def main() -> None:
 def lead(params: Params, model: Captioner, vocabulary: Vocabulary, processes: Processes) -> None:
     """Train, keep checkpoints and a record, and write what came of it."""
     device = next(model.parameters()).device
+    output = StageOutput(project.MODEL, project.root())
     warn_of_an_encoder_that_stays(params)
     with (
-        kept(project.checkpoints(), training_digest(params, device)) as checkpoints,
+        kept(project.checkpoints(), training_digest(params, device), output) as checkpoints,
         training_run(params, checkpoints.name) as recorder,
         interruption.heeded(processes.largest) as stops,
     ):

@@ -15,12 +15,12 @@ from tests.checkout import ROOT
 SOURCE = ROOT / "src" / "capflow"
 LAYERS = [
     *("errors", "memory", "interruption", "engine", "bars", "processes"),
-    *("files", "locks", "project", "sections", "params"),
+    *("files", "locks", "project", "scratch", "dvcfiles", "sections", "params"),
     *("text", "data", "models", "evaluation", "training"),
 ]
 TOP = [
     *("tracking", "record", "photographs", "batching", "doorkeeper", "serving"),
-    *("dvcfiles", "facts", "card", "identity", "verify", "revisions", "comparing", "demo", "cli"),
+    *("facts", "card", "identity", "verify", "revisions", "comparing", "demo", "cli"),
 ]
 FORBIDDEN = {("evaluation", "models"), ("models", "data")}
 PIPELINE: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

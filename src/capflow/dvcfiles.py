@@ -17,6 +17,7 @@ import platformdirs
 import yaml
 
 from capflow.errors import CapflowError
+from capflow.files import digest
 
 logger = logging.getLogger(__name__)
 
@@ -181,3 +182,31 @@ def folder_digest(folder: Path, md5: Callable[[Path], str]) -> str:
     ]
     listing = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]), sort_keys=True)
     return f"{hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest()}{FOLDER}"
+
+
+class StageOutput:
+    """A folder that the stage at work writes, and that DVC records when the stage has ended."""
+
+    def __init__(self, path: Path, root: Path) -> None:
+        """Name it by its path in the working directory, and the root of the repository that has the cache."""
+        self._path, self._root = path, root
+
+    @property
+    def awaited(self) -> bool:
+        """Whether it is DVC that has started the stage."""
+        return "DVC_STAGE" in os.environ
+
+    def digest(self) -> str:
+        """The digest that DVC will record."""
+        return folder_digest(self._path, lambda file: digest(file, "md5"))
+
+    def recorded(self) -> str | None:
+        """The digest in the working directory's dvc.lock; None, if there is none."""
+        if not Path("dvc.lock").exists():
+            return None
+        outs = (out for stage in _stages(Path("dvc.lock"), _REMEDY).values() for out in stage.get("outs", []))
+        return next((out.get("md5") for out in outs if out.get("path") == self._path.as_posix()), None)
+
+    def cached(self, known: str) -> bool:
+        """Whether DVC's cache has it with this digest."""
+        return object_of(cache_folder(self._root), known).exists()

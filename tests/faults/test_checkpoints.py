@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from capflow import files
+from capflow.dvcfiles import StageOutput
 from capflow.errors import CapflowError, sentence
 from capflow.training.checkpoint import Checkpoints, kept
 from capflow.training.state import State, restore
@@ -22,6 +23,7 @@ from tests.tiny import train_params
 from tests.training.stored import trainer
 
 TRAINING = "a" * 64
+OUTPUT = StageOutput(Path("data/model"), Path())
 
 
 def state(step: int) -> State:
@@ -168,30 +170,42 @@ def test_row_33_a_full_disk_is_named_and_the_last_one_stays(checkpoints: Checkpo
     assert newest_step(tmp_path) == 4
 
 
-@pytest.mark.parametrize("after", range(5))
-def test_row_34_a_sync_that_fails_is_named_and_the_last_one_stays(
-    after: int, checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# Tensors, best weights and JSON: each is written, synced, renamed, and its folder synced.
+@pytest.mark.parametrize(
+    ("owner", "name", "after"),
+    [
+        *((files, "sync", after) for after in range(5)),
+        *((Path, "write_bytes", after) for after in range(3)),
+        *((Path, "replace", after) for after in range(3)),
+    ],
+)
+def test_row_34_what_fails_is_named_and_the_last_one_stays(
+    owner: object,
+    name: str,
+    after: int,
+    checkpoints: Checkpoints,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls = iter(range(100))
-    sync = files.sync
+    usual = getattr(owner, name)
 
-    def fails(path: Path) -> None:
+    def fails(*arguments: object) -> object:
         if next(calls) == after:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        sync(path)
+        return usual(*arguments)
 
-    monkeypatch.setattr(files, "sync", fails)
-    # Tensors, best weights and JSON, each with its folder.
+    monkeypatch.setattr(owner, name, fails)
     with pytest.raises(OSError, match="Input/output error") as caught:
         checkpoints.save(state(6))
     assert str(tmp_path) in sentence(caught.value)
     assert newest_step(tmp_path) == 4
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_a_training_that_ended_leaves_nothing_and_one_that_failed_all(tmp_path: Path) -> None:
     def fail() -> None:
-        with kept(tmp_path, TRAINING) as checkpoints:
+        with kept(tmp_path, TRAINING, OUTPUT) as checkpoints:
             names.append(checkpoints.name)
             checkpoints.save(state(1))
             raise OSError("the end")
@@ -201,10 +215,10 @@ def test_a_training_that_ended_leaves_nothing_and_one_that_failed_all(tmp_path: 
         with pytest.raises(OSError, match="the end"):
             fail()
     assert newest_step(tmp_path / TRAINING) == 1
-    with kept(tmp_path, TRAINING) as checkpoints:
+    with kept(tmp_path, TRAINING, OUTPUT) as checkpoints:
         names.append(checkpoints.name)
     assert list(tmp_path.iterdir()) == []
-    with kept(tmp_path, TRAINING) as checkpoints:
+    with kept(tmp_path, TRAINING, OUTPUT) as checkpoints:
         assert checkpoints.newest() is None
         names.append(checkpoints.name)
     assert [names.count(name) for name in names] == [3, 3, 3, 1]

@@ -6,16 +6,19 @@ from typing import Any
 import pytest
 import torch
 
-from capflow import dvcfiles, project
+from capflow import dvcfiles, files, identity, project
 from capflow.files import write_json
 from capflow.identity import training_digest
 from tests.tiny import CPU, params
+
+READ = (project.ANNOTATIONS, project.ENCODER, project.FEATURES, project.TENSORS, project.VOCAB)
 
 
 @pytest.fixture(autouse=True)
 def _artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder in (project.ANNOTATIONS, project.ENCODER, project.FEATURES, project.TENSORS, project.VOCAB):
+    Path("dvc.yaml").touch()
+    for folder in READ:
         write_json(folder / "a.json", folder.name)
 
 
@@ -41,7 +44,7 @@ def test_another_search_is_the_same_training() -> None:
     assert digest(generate={"beam": 3}, evaluate={"spice": True}) == digest()
 
 
-@pytest.mark.parametrize("folder", [project.ENCODER, project.FEATURES, project.TENSORS, project.VOCAB])
+@pytest.mark.parametrize("folder", READ)
 def test_row_37_other_data_are_another_training(folder: Path) -> None:
     before = digest()
     write_json(folder / "a.json", "other")
@@ -69,14 +72,41 @@ def test_row_37_other_code_another_device_or_another_pytorch_is_another_training
     assert len(found) == 4
 
 
-def test_within_a_stage_the_digests_of_the_data_are_those_of_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_is_that_of_what_is_there_whoever_starts_the_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What dvc.lock says may be of before: DVC does not look with --single-item, nor at frozen stages."""
     outs = "".join(f"\n      - {{path: {path}, md5: abc.dir}}" for path in (project.TENSORS, project.VOCAB))
-    Path("dvc.yaml").write_text("stages: {make: {cmd: make}}")
     Path("dvc.lock").write_text(f"stages:\n  make:\n    outs:{outs}")
     by_hand = digest()
     monkeypatch.setenv("DVC_STAGE", "train")
-    recorded = digest()
-    write_json(project.TENSORS / "a.json", "DVC would know")
-    assert digest() == recorded != by_hand
-    write_json(project.ENCODER / "a.json", "not on record")
-    assert digest() != recorded
+    assert digest() == by_hand
+    write_json(project.VOCAB / "a.json", "vacob")
+    assert digest() != by_hand
+
+
+def test_what_was_read_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def reads(path: Path, kind: str) -> str:
+        read.append(path)
+        return files.digest(path, kind)
+
+    monkeypatch.setattr(identity, "digest", reads)
+    monkeypatch.setattr(identity, "_code", dict)
+    before = digest()
+    assert len(read) == len(READ)
+    assert digest() == before
+    assert len(read) == len(READ)
+    Path(".capflow/digests.json").write_text("[1]")  # whatever happened to it
+    assert digest() == before
+    assert len(read) == 2 * len(READ)
+
+
+def test_row_37_what_auto_means_here_is_another_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for able in (True, False):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"amx_bf16": able})
+        found[able] = [digest(train={"precision": precision}) for precision in ("auto", "fp32", "bf16")]
+    assert found[True][0] != found[False][0]
+    assert found[True][1:] == found[False][1:]

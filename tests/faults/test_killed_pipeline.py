@@ -30,7 +30,8 @@ def train(checkout: Path) -> "subprocess.Popen[bytes]":
 
 def stage_at_work(checkout: Path) -> int:
     """The process of the stage, once it has begun with an epoch's checkpoint."""
-    wait_until(lambda: list(checkout.glob(".capflow/checkpoints/*/[0-9]*.*.json")))
+    made = checkout / ".capflow/checkpoints"
+    wait_until(lambda: list(made.glob("*/[0-9]*.*.json")) and not list(made.glob("*/ended.json")))
     return int((checkout / ".capflow/train.lock").read_text())
 
 

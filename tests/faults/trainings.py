@@ -166,7 +166,9 @@ class Kennel:
         )
         self._alive: set[int] = set()
 
-    def start(self, folder: Path, interval: float = 0.0, pause: float = 0.0, store: str = "") -> int:
+    def start(
+        self, folder: Path, interval: float = 0.0, pause: float = 0.0, store: str = "", dvc: str = ""
+    ) -> int:
         """Train in a checkout; the id of the process that does it.
 
         Args:
@@ -174,9 +176,10 @@ class Kennel:
             interval: seconds between checkpoints; 0: one after each step.
             pause: seconds that each step waits at first.
             store: MLflow's; none: the file in the checkout.
+            dvc: the stage as which DVC starts it; none: by hand.
         """
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{json.dumps([str(folder), interval, pause, store])}\n".encode())
+        self._process.stdin.write(f"{json.dumps([str(folder), interval, pause, store, dvc])}\n".encode())
         self._alive.add(process := self._number())
         return process
 
@@ -210,9 +213,9 @@ def wait_until(happened: Any, seconds: float = 300) -> None:
         time.sleep(0.005)
 
 
-def _train(folder: str, interval: float, pause: float, store: str) -> NoReturn:
+def _train(folder: str, interval: float, pause: float, store: str, dvc: str) -> NoReturn:
     os.chdir(folder)
-    os.environ["MLFLOW_TRACKING_URI"] = store
+    os.environ |= {"MLFLOW_TRACKING_URI": store} | ({"DVC_STAGE": dvc} if dvc else {})
     os.dup2(os.open("stderr.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     sys.argv = ["train"]
     keeping.INTERVAL, keeping._SHARE = interval, 1.0 if interval else 1e9

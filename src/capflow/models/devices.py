@@ -13,14 +13,15 @@ def best_device() -> torch.device:
 
 
 def autocast(device: torch.device, precision: str = "auto") -> torch.autocast:
-    """Compute in ``bf16``, in ``fp32``, or (``auto``) in bf16 where the device is made for it.
+    """Compute in ``bf16``, in ``fp32``, or (``auto``) in bf16 where the device is made for it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_reduced(device, precision))
 
-    That is a GPU, or a processor with AMX or AVX512-BF16.
-    """
+
+def is_reduced(device: torch.device, precision: str) -> bool:
+    """Whether that is bf16; what is made for it is a GPU, or a processor with AMX or AVX512-BF16."""
     able = torch.cpu.get_capabilities()
     fast = device.type == "cuda" or bool(able.get("amx_bf16") or able.get("avx512_bf16"))
-    reduced = precision == "bf16" or (precision == "auto" and fast)
-    return torch.autocast(device.type, torch.bfloat16, enabled=reduced)
+    return precision == "bf16" or (precision == "auto" and fast)
 
 
 def seed_everything(seed: int) -> None:

@@ -128,6 +128,10 @@ class Journal:
         named = [line.entry["store"] for line in self.lines() if "store" in line.entry]
         return str(named[-1]) if named else ""
 
+    def refused(self) -> "Journal":
+        """Where that is kept which the store will never take; nobody sends it."""
+        return Journal(self.folder.parent.with_name("refused") / self.folder.name)
+
     def forget(self) -> None:
         """Let everything be sent again."""
         self.note.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ sent by a later stage, or by ``capflow record``.
 import json
 import logging
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from capflow.record.journal import Entry, Journal, entry
 from capflow.record.origin import digests, flatten, inputs, origin, run_name
 from capflow.record.postman import Postman
 from capflow.record.system import Watch
+from capflow.scratch import scratch
 from capflow.tracking import models
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class RunRecorder:
         """Go on in a journal; the numbers that it has are not written again, by name and step."""
         self._journal = journal
         self._waiting: list[Entry] = []
-        self._written, self._failed = time.monotonic(), False
+        self._written, self._failed, self._unsynced = time.monotonic(), False, False
         numbers = (line.entry for line in journal.lines() if line.entry["kind"] == "numbers")
         self._told = {(name, one["step"]) for one in numbers for name in one["values"]}
         self._pictures: dict[int, tuple[dict[str, str], str, str]] = {}
@@ -75,7 +75,9 @@ class RunRecorder:
         """
         if self._waiting:
             self._write()
+        if self._unsynced:
             self._journal.sync()
+            self._unsynced = False
 
     def params(self, values: Mapping[str, str]) -> None:
         """Record parameters; each can be written once."""
@@ -132,8 +134,8 @@ class RunRecorder:
         Raises:
             OSError: the disk is full, or refuses. What MLflow refuses to pack is a warning.
         """
-        with tempfile.TemporaryDirectory(dir=project.store()) as temporary:
-            copy, packed = Path(temporary, "model"), Path(temporary, "model.zip")
+        with scratch() as temporary:
+            copy, packed = temporary / "model", temporary / "model.zip"
             shutil.copytree(folder, copy)
             write_search(copy, search)
             try:
@@ -144,10 +146,10 @@ class RunRecorder:
             self.tell(self._journal.keep(packed, packed.name) | {"kind": "model", "model": digest})
 
     def _content(self, content: bytes, name: str) -> None:
-        with tempfile.NamedTemporaryFile(dir=project.store()) as file:
-            file.write(content)
-            file.flush()
-            self.file(Path(file.name), name)
+        with scratch() as temporary:
+            path = temporary / "content"
+            path.write_bytes(content)
+            self.file(path, name)
 
     def tell(self, *entries: Entry) -> None:
         """Record whatever a journal may hold."""
@@ -169,7 +171,7 @@ class RunRecorder:
 
     def _write(self) -> None:
         self._journal.append(self._waiting)
-        self._waiting, self._failed = [], False
+        self._waiting, self._failed, self._unsynced = [], False, True
 
 
 @contextmanager

@@ -15,13 +15,15 @@ from capflow.bars import bar
 from capflow.errors import CapflowError, sentence
 from capflow.files import read_json, write_json
 from capflow.record import scoring
-from capflow.record.journal import Journal, Line, waiting
+from capflow.record.journal import Entry, Journal, Line, waiting
 from capflow.record.scoring import inputs_of
 from capflow.tracking import BATCH, AwayError, GoneError, Number, RefusedError, Store, models
 
 logger = logging.getLogger(__name__)
 
 TRAINING_TAG = "capflow.training"
+
+_FILES = {"file", "model"}
 
 
 def send_all(folder: Path, store: Store) -> list[Journal]:
@@ -110,18 +112,29 @@ class Delivery:
             else:
                 self._send_one(entries[0])
         except RefusedError as refusal:
-            logger.warning("MLflow refuses a part of the record (%s): it is left out.", refusal)
+            self._keep(entries, refusal)
 
-    def _send_file(self, entry: dict[str, Any]) -> None:
+    def _keep(self, entries: list[Entry], refusal: RefusedError) -> None:
+        """Keep what is refused here, and say where."""
+        kept = self._journal.refused()
+        kept.append(entry | {"refusal": str(refusal)} for entry in entries)
+        for entry in entries:
+            if entry["kind"] in _FILES:
+                kept.keep(self._journal.file(entry["digest"], entry["name"]), entry["name"])
+        logger.warning(
+            "MLflow refuses a part of the record (%s): it is left out, and kept in %s.", refusal, kept.folder
+        )
+
+    def _send_file(self, entry: Entry) -> None:
         run, store = self._note["run"], self._store
-        folder, _, name = entry["name"].rpartition("/")
-        path = self._journal.file(entry["digest"], name)
+        folder = entry["name"].rpartition("/")[0]
+        path = self._journal.file(entry["digest"], entry["name"])
         if entry["kind"] == "model":
             models.give(store, run, path, entry["model"])
         else:
             store.file(run, path, folder or None)
 
-    def _send_one(self, entry: dict[str, Any]) -> None:
+    def _send_one(self, entry: Entry) -> None:
         run, store = self._note["run"], self._store
         match entry["kind"]:
             case "begin":
@@ -141,7 +154,7 @@ class Delivery:
                 self._send_file(entry)
 
 
-def _own(store: Store, first: dict[str, Any]) -> tuple[str, bool]:
+def _own(store: Store, first: Entry) -> tuple[str, bool]:
     """The run of a training, and whether it has numbers already; else a new one."""
     rows = store.rows(TRAINING_TAG, first["training"])
     if not rows:
@@ -154,7 +167,7 @@ def _own(store: Store, first: dict[str, Any]) -> tuple[str, bool]:
     return most.run, bool(most.metrics)
 
 
-def _numbers(entry: dict[str, Any]) -> Iterator[Number]:
+def _numbers(entry: Entry) -> Iterator[Number]:
     for name, value in entry["values"].items():
         yield Number(name, value, entry["step"], entry["at"])
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from capflow import project
-from capflow.tracking.troubles import GoneError, RefusedError, UnusableError, reason, shown, translated
+from capflow.tracking.troubles import GoneError, RefusedError, UnusableError, given, reason, shown, translated
 from capflow.tracking.views import tags
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def reach() -> tuple[str, MlflowClient, str]:
     try:
         with translated(uri), FileLock(project.store() / "mlflow.lock"):
             client = _client(uri)
-            return uri, client, _experiment(client, uri)
+            return uri, client, given(uri, _experiment(client, uri))
     except (RefusedError, GoneError) as error:
         raise UnusableError(
             f"MLflow: what answers at {shown(uri)} is no store of MLflow's ({error}); "

@@ -11,7 +11,6 @@ import base64
 import io
 import os
 import re
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -22,8 +21,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 
-from capflow import project
 from capflow.errors import CapflowError
+from capflow.scratch import scratch
 from capflow.tracking.connection import is_there, patience, settle, tracking_uri
 from capflow.tracking.store import Store
 from capflow.tracking.troubles import GoneError, RefusedError, reason, translated
@@ -68,9 +67,9 @@ def pack(model: Path, target: Path) -> None:
         OSError: the disk is full, or refuses.
     """
     settle()
-    with tempfile.TemporaryDirectory(dir=project.store()) as temporary, warnings.catch_warnings():
+    with scratch() as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's are of its own classes
-        folder = Path(temporary, "model")
+        folder = temporary / "model"
         try:
             _save(model, folder)
         except OSError:
@@ -132,11 +131,11 @@ def _logged(store: Store, run: str, digest: str) -> LoggedModel:
 
 
 def _upload(store: Store, model: str, packed: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=project.store()) as temporary:
+    with scratch() as temporary:
         with zipfile.ZipFile(packed) as archive:
             archive.extractall(temporary)
         with patience(packed.stat().st_size):
-            store.client.log_model_artifacts(model, temporary)
+            store.client.log_model_artifacts(model, str(temporary))
     store.client.finalize_logged_model(model, "READY")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from capflow.tracking.connection import patience, reach
-from capflow.tracking.troubles import GoneError, RefusedError, translated
+from capflow.tracking.troubles import GoneError, RefusedError, given, translated
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -85,10 +85,10 @@ class Store:
             return _row(self.client.get_run(run))
 
     def create(self, name: str, tags: Mapping[str, str], at: int) -> str:
-        """A new run that began at some time."""
+        """A new run that began at some time; see :func:`capflow.tracking.troubles.given`."""
         with translated(self.uri):
             run = self.client.create_run(self.experiment, at, dict(tags), name)
-        return str(run.info.run_id)
+        return given(self.uri, run.info.run_id)
 
     def delete(self, run: str) -> None:
         """Delete a run."""

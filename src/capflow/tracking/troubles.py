@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 from capflow.errors import CapflowError
 
 _GONE = {"RESOURCE_DOES_NOT_EXIST"}
-_REFUSED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
+_REFUSED = {"INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_ALREADY_EXISTS"}
+_BAD = "BAD_REQUEST"
+"""MLflow's own word, but also what its client makes of any page with the status 400, as a proxy's."""
 
 
 class StoreError(CapflowError):
@@ -34,7 +36,7 @@ class GoneError(StoreError):
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
     """Say in our own words what MLflow, the network or a database refuses."""
-    from mlflow.exceptions import MlflowException
+    from mlflow.exceptions import MlflowException, RestException
 
     try:
         yield
@@ -43,7 +45,7 @@ def translated(uri: str) -> Iterator[None]:
     except MlflowException as error:
         if error.error_code in _GONE:
             raise GoneError(str(error)) from None
-        if error.error_code in _REFUSED:
+        if error.error_code in _REFUSED or (error.error_code == _BAD and isinstance(error, RestException)):
             raise RefusedError(reason(error)) from None
         raise away(uri, error) from None
     except Exception as error:  # noqa: BLE001 -- drivers of databases and artifacts have errors of their own
@@ -56,6 +58,17 @@ def away(uri: str, error: Exception) -> AwayError:
         f"MLflow: the store {shown(uri)} cannot be used ({reason(error)}); start the server, or correct "
         "MLFLOW_TRACKING_URI."
     )
+
+
+def given(uri: str, name: object) -> str:
+    """The name that a store has given to something; MLflow's client takes an answer without one.
+
+    Raises:
+        AwayError: there is none: some other program has answered.
+    """
+    if not name:
+        raise away(uri, ValueError("its answer is empty"))
+    return str(name)
 
 
 def reason(error: Exception) -> str:

@@ -9,10 +9,11 @@ disk or a flipped bit leaves behind is never taken for a checkpoint, and nothing
 import hashlib
 import json
 import logging
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +21,76 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from capflow.dvcfiles import StageOutput
 from capflow.errors import CapflowError
 from capflow.files import read_json, write_bytes, write_json
-from capflow.locks import in_turn
+from capflow.locks import alone, in_turn
 from capflow.processes import Processes
 from capflow.training.state import State, Tensors
 
 logger = logging.getLogger(__name__)
 
 _KEPT = 2
-_NAME = "name.json"
+_NAME, _ENDED = "name.json", "ended.json"
+_MANIFEST = re.compile(r"([0-9]{8,})\.([0-9a-f]{64})\.json")
+_WHAT = "a training of the same parameters and data"
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, RecursionError, SafetensorError)
 
 
 @contextmanager
-def kept(folder: Path, training: str) -> Iterator["Checkpoints"]:
+def kept(folder: Path, training: str, model: StageOutput) -> Iterator["Checkpoints"]:
     """The checkpoints of a training, for one process at a time; they go when the block ends well.
+
+    Where DVC is still to record the model, the last one stays until a later training finds that it has: one
+    that DVC lost (it was killed, the disk was full) is written again, without training anew.
 
     Args:
         folder: of all trainings' checkpoints.
         training: the digest of all that determines the training.
+        model: what the block writes.
 
     Raises:
         CapflowError: as :meth:`Checkpoints.newest`.
     """
     own, done = folder / training, folder / f"{training}.done"
-    with in_turn(folder / f"{training}.lock", "a training of the same parameters and data"):
+    # Asked before others are waited for: what these end with is theirs, and DVC is recording it.
+    ended = _ended(own)
+    lost = ended is not None and ended != model.recorded()
+    with in_turn(folder / f"{training}.lock", _WHAT):
         shutil.rmtree(done, ignore_errors=True)  # of a process that was killed while it removed them
-        yield Checkpoints(own, training)
-        own.rename(done)
-        shutil.rmtree(done)
+        _remove_recorded(folder, own, model)
+        if lost:
+            logger.info("this training ended before, but DVC has not recorded its model: it is written again")
+        elif _ended(own) is not None:
+            _remove(own)
+        checkpoints = Checkpoints(own, training)
+        yield checkpoints
+        if model.awaited:
+            checkpoints.end(model.digest())
+        else:
+            _remove(own)
+
+
+def _ended(folder: Path) -> str | None:
+    """The digest of the model that a training ended with; None of one that may not be at its end."""
+    with suppress(CapflowError):
+        return str(read_json(folder / _ENDED))
+    return None
+
+
+def _remove_recorded(folder: Path, own: Path, model: StageOutput) -> None:
+    """Remove what other trainings ended with, if DVC has it and nobody is about to write it again."""
+    for other in (path.parent for path in folder.glob(f"*/{_ENDED}") if path.parent != own):
+        with suppress(CapflowError), alone(folder / f"{other.name}.lock", _WHAT):
+            if (ended := _ended(other)) is not None and model.cached(ended):
+                _remove(other)
+
+
+def _remove(own: Path) -> None:
+    """Remove a folder at once, as far as anybody can see."""
+    done = own.with_suffix(".done")
+    own.rename(done)
+    shutil.rmtree(done)
 
 
 class Checkpoints:
@@ -64,9 +106,18 @@ class Checkpoints:
 
     def _named(self) -> str:
         path = self._folder / _NAME
-        if not path.exists():
-            write_json(path, uuid.uuid4().hex)
-        return str(read_json(path))
+        with suppress(CapflowError):  # there is none, or it is damaged: then the record begins anew
+            if re.fullmatch("[0-9a-f]{32}", name := str(read_json(path))):
+                return name
+        if path.exists():
+            logger.warning("%s: damaged; the training goes on in a new run of the record", path)
+        write_json(path, name := uuid.uuid4().hex)
+        return name
+
+    def end(self, model: str) -> None:
+        """Note that the training has ended with a model of this digest; keep the last checkpoint alone."""
+        write_json(self._folder / _ENDED, model)
+        self._sweep(1)
 
     def save(self, state: State) -> None:
         """Write a checkpoint, then remove all but the last two.
@@ -96,14 +147,15 @@ class Checkpoints:
         for path in self._manifests():
             try:
                 return self._read(path)
-            except (OSError, ValueError, LookupError, TypeError, SafetensorError) as error:
+            except _DAMAGE as error:
                 logger.warning("%s: a damaged checkpoint, passed over (%s)", path, error)
                 self._damaged.add(path)
         return None
 
     def _manifests(self) -> list[Path]:
         """The JSON files, newest first."""
-        return sorted(self._folder.glob("[0-9]*.*.json"), key=_number, reverse=True)
+        found = (path for path in self._folder.iterdir() if _MANIFEST.fullmatch(path.name) and path.is_file())
+        return sorted(found, key=_number, reverse=True)
 
     def _write_tensors(self, tensors: Tensors) -> str:
         content = _packed(tensors)
@@ -131,14 +183,14 @@ class Checkpoints:
     def _read_tensors(self, digest: str) -> Tensors:
         return load(_read_whole(self._folder / f"{digest}.safetensors", digest))
 
-    def _sweep(self) -> None:
-        """Remove all that the last two checkpoints do not need, also what was half written."""
-        manifests = [path for path in self._manifests() if path not in self._damaged][:_KEPT]
-        needed = {_NAME, *(path.name for path in manifests)}
+    def _sweep(self, kept: int = _KEPT) -> None:
+        """Remove all files that the last checkpoints do not need, also what was half written."""
+        manifests = [path for path in self._manifests() if path not in self._damaged][:kept]
+        needed = {_NAME, _ENDED, *(path.name for path in manifests)}
         for path in manifests:
             needed |= {f"{digest}.safetensors" for digest in _tensors_of(path)}
         for path in self._folder.iterdir():
-            if path.name not in needed:
+            if path.name not in needed and not path.is_dir():
                 path.unlink()
 
 
@@ -179,6 +231,6 @@ def _tensors_of(path: Path) -> list[Any]:
     """The digests of a checkpoint's tensors; none, if it is damaged."""
     try:
         manifest = json.loads(_read_whole(path, path.name.split(".")[1]))
-    except ValueError:
+        return [manifest["tensors"], manifest["best"]]
+    except _DAMAGE:
         return []
-    return [manifest["tensors"], manifest["best"]]
