@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,9 @@ from tests.checkout import ROOT
 from tests.faults.server import CONTENT, Server, serving
 from tests.photographs import jpeg
 from tests.tiny_coco import COUNTS, split_json
+
+if TYPE_CHECKING:  # it loads PyTorch and MLflow, which few tests need
+    from tests.together import Troop
 
 # A busy machine is no reason to fail, and the same examples each time are one to trust CI.
 settings.register_profile("capflow", deadline=None, derandomize=True)
@@ -34,6 +38,16 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.faults.trainings import empty_record  # loads MLflow, which takes seconds
 
     return empty_record(tmp_path_factory.mktemp("record"))
+
+
+@pytest.fixture(scope="session")
+def troop() -> Iterator["Troop"]:
+    """Starts processes in milliseconds."""
+    from tests.together import Troop
+
+    troop = Troop()
+    yield troop
+    troop.close()
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 """When a stage becomes torchrun's agent, and what it tells torchrun."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -11,6 +14,11 @@ import torch
 from capflow import engine
 from capflow.errors import CapflowError
 from tests.checkout import ROOT, environment
+
+if TYPE_CHECKING:  # it loads MLflow, which few tests need
+    from tests.together import Troop
+
+AGENTS = "tests.training.agents"
 
 
 @pytest.mark.parametrize(
@@ -21,6 +29,7 @@ from tests.checkout import ROOT, environment
         ({"PET_NPROC_PER_NODE": "2"}, True),
         ({"PET_NPROC_PER_NODE": "gpu"}, True),
         ({"PET_NNODES": "1:4"}, True),
+        ({"PET_NNODES": "2:1"}, True),
         ({"PET_NNODES": "2", "TORCHELASTIC_RUN_ID": "one of them"}, False),
     ],
 )
@@ -90,6 +99,33 @@ def test_numbers_that_torchrun_does_not_understand_are_named(name: str, value: s
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("PET_MAX_RESTARTS", "x", r"PET_MAX_RESTARTS: invalid int value: 'x'; "),
+        ("PET_MAX_RESTARTS", "-1", r"PET_\*: .*max_restarts must be >= 0"),
+        ("PET_NNODES", "0", r"PET_\*: .*min_nodes must be > 0"),
+        ("PET_NNODES", "2:1", r"PET_\*: .*min_nodes must be > 0 and <= max_nodes"),
+        ("PET_MASTER_PORT", "x", r"PET_MASTER_PORT: invalid"),
+        ("PET_NODE_RANK", "x", r"PET_NODE_RANK: invalid"),
+        ("PET_SHUTDOWN_TIMEOUT", "x", r"PET_SHUTDOWN_TIMEOUT: invalid"),
+        ("PET_RDZV_CONF", "zzz", r"PET_\*: .* option 'zzz' must have a value"),
+        ("PET_RDZV_BACKEND", "nope", r"PET_\*: .*The rendezvous backend 'nope'"),
+    ],
+)
+def test_variables_that_torchrun_does_not_take_are_one_sentence(
+    name: str, value: str, why: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    variables = {"PET_NPROC_PER_NODE": "2", "PET_RDZV_ENDPOINT": "127.0.0.1:0", name: value}
+    monkeypatch.setattr(os, "environ", os.environ | variables)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(CapflowError, match=f"^{why}") as caught:
+        engine.launch("nothing")
+    signal.signal(signal.SIGINT, before)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_gpus_that_are_not_there_are_named() -> None:
     with pytest.raises(CapflowError, match=r"^PET_NPROC_PER_NODE: 'gpu' cannot be had"):
@@ -99,3 +135,39 @@ def test_gpus_that_are_not_there_are_named() -> None:
 def test_processes_share_the_processors_that_they_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
     assert [engine.cores(), engine.cores(2), engine.cores(4), engine.cores(16)] == [6, 3, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("variables", "trouble"),
+    [
+        ({"PET_NPROC_PER_NODE": "2"}, "the processes cannot be started"),
+        ({"PET_NNODES": "2", "PET_MASTER_ADDR": "a"}, "PET_MASTER_ADDR: the machines cannot"),
+        ({"PET_NNODES": "2", "PET_RDZV_ENDPOINT": "a:1"}, "PET_RDZV_ENDPOINT: the machines cannot"),
+    ],
+)
+def test_the_variable_is_named_that_says_where_others_are(variables: dict[str, str], trouble: str) -> None:
+    assert engine._trouble(variables).startswith(trouble)
+
+
+@pytest.mark.parametrize(("codes", "code"), [([143, 143], 143), ([130], 130), ([143, 1], 1), ([-9], 1)])
+def test_a_stop_of_another_machine_is_told_on(codes: list[int], code: int) -> None:
+    failures = {rank: SimpleNamespace(exitcode=each) for rank, each in enumerate(codes)}
+    assert engine._told(failures) == code
+
+
+def test_an_agent_waits_for_the_last_checkpoint_of_the_first_process(troop: "Troop", tmp_path: Path) -> None:
+    """However early the others leave, before a new start and at the end; there may be other machines."""
+    codes = troop.run(tmp_path, f"{AGENTS}:slow_first", 1)
+    assert codes == [143], said(tmp_path)
+    assert (tmp_path / "checkpoints").read_text() == "one\none\n"
+
+
+def test_an_agent_does_not_wait_for_a_machine_that_is_silent(troop: "Troop", tmp_path: Path) -> None:
+    codes = troop.run(tmp_path, f"{AGENTS}:silent_host", 2)
+    assert codes == [-9, 1], said(tmp_path)
+    assert "another machine does not answer" in said(tmp_path)
+
+
+def said(folder: Path) -> str:
+    [path] = folder.glob("*.txt")
+    return path.read_text()

@@ -5,19 +5,21 @@ torchrun's own variables, want more than one process, the stage becomes torchrun
 again as often as they say; else nothing here is imported and nothing changes.
 """
 
+import io
 import logging
 import os
 import signal
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
 from threading import Thread
 from types import FrameType
 
 from capflow.errors import CapflowError
-from capflow.interruption import EXIT_CODE
+from capflow.interruption import EXIT_CODE, heard
 
 TIMEOUT = "CAPFLOW_TIMEOUT"
 """The environment variable that says for how many seconds a process waits for the others."""
@@ -64,10 +66,11 @@ def launch(module: str) -> int:
     """Run a module in as many processes as the environment says, and start them again as often as it says.
 
     Returns:
-        The exit code: 0; 143 or 130 after SIGTERM or SIGINT; else 1, as one of them has ended otherwise.
+        The exit code: 0; 143, 130 or 129 after SIGTERM, SIGINT or SIGHUP, on this machine or on another one;
+        else 1, as one of them has ended otherwise.
 
     Raises:
-        CapflowError: it is not known how many there are to be.
+        CapflowError: torchrun does not understand what the environment says.
     """
     for name, value in _defaults(os.environ).items():
         os.environ.setdefault(name, value)
@@ -83,18 +86,49 @@ def launch(module: str) -> int:
         Thread(target=_leave_when_stuck, daemon=True).start()
     signal.signal(signal.SIGINT, _interrupted)
     try:
-        arguments = [*_rendezvous(os.environ), "-m", module]
-        run.run(run.parse_args(arguments))  # type: ignore[no-untyped-call]
+        run.run(_arguments(module))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         return _told(error.failures)
     except SignalException as stop:
         return 128 + stop.sigval.value
     except KeyboardInterrupt:
         return EXIT_CODE
+    except (ValueError, AssertionError) as error:
+        reason = str(error).rstrip(".")
+        raise CapflowError(f"PET_*: torchrun cannot go by these variables ({reason}).") from None
     except (RendezvousError, RuntimeError) as error:
-        sys.stderr.write(f"error: PET_RDZV_ENDPOINT: the machines cannot reach each other: {error}\n")
+        reason = str(error).strip().partition("\n")[0]  # beneath it are the system's own calls
+        sys.stderr.write(f"error: {_trouble(os.environ)}: {reason}\n")
         return 1
     return 0
+
+
+def _arguments(module: str) -> Namespace:
+    """What torchrun reads in the environment.
+
+    Raises:
+        CapflowError: it does not understand it.
+    """
+    from torch.distributed.run import parse_args
+
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            arguments: Namespace = parse_args([*_rendezvous(os.environ), "-m", module])
+    except SystemExit:
+        # Such as: "argument --max-restarts/--max_restarts: invalid int value: 'x'".
+        option, _, reason = said.getvalue().strip().rpartition("error: ")[2].partition(": ")
+        name = option.partition("--")[2].partition("/")[0].upper().replace("-", "_")
+        raise CapflowError(f"PET_{name}: {reason}; give what torchrun takes.") from None
+    return arguments
+
+
+def _trouble(environment: Mapping[str, str]) -> str:
+    """What the agent could not do, and which variable says where."""
+    given = [name for name in ("PET_RDZV_ENDPOINT", "PET_MASTER_ADDR") if environment.get(name)]
+    if not given and not _several(environment):
+        return "the processes cannot be started"
+    return f"{[*given, 'PET_RDZV_ENDPOINT'][0]}: the machines cannot reach each other"
 
 
 def _here(environment: Mapping[str, str]) -> int:
@@ -130,32 +164,46 @@ def _interrupted(_: int, __: FrameType | None) -> None:
 
 
 def _interrupted_again(_: int, __: FrameType | None) -> None:
-    with suppress(FileNotFoundError):  # where the system does not tell of them, torchrun ends them later
-        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split():
-            with suppress(ProcessLookupError):
-                os.kill(int(child), signal.SIGKILL)
+    for child in _children():  # of whom the system does not tell, torchrun ends later
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
 
 
 def _leave_when_stuck() -> None:
-    """End the agent where one of its processes has ended and it does not look.
+    """End the agent where all of its processes have ended and it does not look.
 
     It looks ten times a second, but where the network is cut while it speaks with another machine it waits
-    for an answer until the system gives the connection up, a quarter of an hour later.
+    for an answer until the system gives the connection up, a quarter of an hour later. While one of them is
+    still alive it may well be that which the agent waits for, as it writes its last checkpoint.
     """
     looks = 0
     while looks < _LOOKS:
         time.sleep(_PAUSE)
-        with suppress(ChildProcessError):
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            looks = looks + 1 if ended else 0
+        looks = looks + 1 if _states() == {"Z"} else 0
     sys.stderr.write("error: PET_RDZV_ENDPOINT: another machine does not answer; the same command goes on.\n")
     sys.stderr.flush()
     os._exit(1)
 
 
+def _states() -> set[str]:
+    """The states of the agent's processes, by the system's letters; Z: ended, and not yet looked at."""
+    states = set()
+    for child in _children():
+        with suppress(OSError):
+            states.add(Path(f"/proc/{child}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0])
+    return states
+
+
+def _children() -> list[int]:
+    """The agent's processes; none where the system does not tell of them."""
+    with suppress(FileNotFoundError):
+        return [*map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split())]
+    return []
+
+
 def _several(environment: Mapping[str, str]) -> bool:
     """Whether there is more than one machine, or may be."""
-    return environment.get("PET_NNODES", "").rpartition(":")[2] not in _ONE
+    return environment.get("PET_NNODES", "") not in {*_ONE, "1:1"}
 
 
 def _rendezvous(environment: Mapping[str, str]) -> list[str]:
@@ -178,15 +226,23 @@ def _defaults(environment: Mapping[str, str]) -> dict[str, str]:
     defaults = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     # What it logs of lost connections has pages; the stage has a sentence.
     defaults["TORCH_CPP_LOG_LEVEL"] = "FATAL"
-    # SIGINT is ours.
-    defaults["PET_SIGNALS_TO_HANDLE"] = "SIGTERM,SIGHUP,SIGQUIT"
+    # SIGINT is ours, and what `nohup` has ignored stays so.
+    handled = ["SIGQUIT", *(number.name for number in heard() if number != signal.SIGINT)]
+    defaults["PET_SIGNALS_TO_HANDLE"] = ",".join(handled)
     if not _several(environment) and sys.platform == "linux":
         defaults["GLOO_SOCKET_IFNAME"] = "lo"
     return defaults
 
 
 def _told(failures: Mapping[int, object]) -> int:
-    """Say which processes were killed; what else ends one, it says itself."""
+    """Say which processes were killed; what else ends one, it says itself.
+
+    Returns:
+        The exit code: theirs, where all have stopped with those of another machine; else 1.
+    """
+    codes = {getattr(failure, "exitcode", 1) for failure in failures.values()}
+    if len(codes) == 1 and codes <= {128 + number for number in heard()}:
+        return int(codes.pop())
     for number, failure in sorted(failures.items()):
         code = getattr(failure, "exitcode", 1)
         if code < 0:

@@ -1,9 +1,10 @@
 """What ends a program from outside: Ctrl-C while Python still imports, and stops that a training heeds.
 
-A stop is SIGINT (Ctrl-C) or SIGTERM (a cluster's or a system's end of a job). Whoever does not look after
-them is ended by them where it stands.
+A stop is SIGINT (Ctrl-C), SIGTERM (a cluster's or a system's end of a job) or SIGHUP (a terminal that is
+closed). Whoever does not look after them is ended by them where it stands.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import ParamSpec, TypeVar
+
+logger = logging.getLogger(__name__)
 
 A = ParamSpec("A")
 T = TypeVar("T")
@@ -51,6 +54,17 @@ class Stops:
         if number := self._agree(self._number):
             raise Stopped(number)
 
+    def heed_alone(self) -> None:
+        """Stop here, if a signal has asked this process for it, wherever the others are.
+
+        Raises:
+            Stopped: it has.
+        """
+        if self._number:
+            stop = Stopped(self._number)
+            logger.warning("%s: stopped at the end; the same command goes on.", stop)
+            raise stop
+
     def before(self, work: Callable[A, T]) -> Callable[A, T]:
         """The same work, which does not begin when a signal has asked for the end."""
 
@@ -63,14 +77,25 @@ class Stops:
 
 @contextmanager
 def heeded(agree: Callable[[int], int] = int) -> Iterator[Stops]:
-    """Within the block SIGINT and SIGTERM only ask for the end; see :class:`Stops`."""
+    """Within the block stops only ask for the end; see :class:`Stops`.
+
+    Raises:
+        Stopped: the block has ended well, and one of them has not been heeded.
+    """
     stops = Stops(agree)
-    before = {number: signal.signal(number, stops.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stops.ask) for number in heard()}
     try:
         yield stops
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    stops.heed_alone()
+
+
+def heard() -> list[signal.Signals]:
+    """The signals that are stops: not SIGHUP where it is ignored, as `nohup` has it."""
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])]
 
 
 def ends_quietly() -> None:

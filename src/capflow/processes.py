@@ -23,11 +23,12 @@ from torch.distributed.rendezvous import rendezvous
 
 from capflow.engine import patience
 from capflow.errors import CapflowError
+from capflow.interruption import Stopped, heeded
 
 T = TypeVar("T")
 
 _LONG = timedelta(days=7)
-_SOON, _PAUSE = 3.0, 0.01
+_SOON, _AT_ONCE, _PAUSE = 3.0, 1.0, 0.01
 _AWAKE = 0.05
 
 
@@ -113,15 +114,30 @@ class Processes:
                 self._meet(self._store, "here")
 
     def leave(self) -> None:
-        """As :meth:`follow`; the first process, which may hold the store, then waits for the others."""
+        """As :meth:`follow`; the first process, which may hold the store, then waits for the others.
+
+        Stops are heeded afterwards: whoever ends sooner may take the first one with it.
+
+        Raises:
+            LostTouchError: another process has ended otherwise.
+            Stopped: a signal has asked for the end meanwhile.
+        """
         if self._store is None:
             return
+        with heeded() as stops:
+            try:
+                self._part(self._store)
+            except LostTouchError:
+                stops.heed()  # the others, too, were asked to end
+                raise
+
+    def _part(self, store: Store) -> None:
         with _in_touch():
-            self._meet(self._store, "done")
+            self._meet(store, "done")
             if not self.first:
-                self._store.set(f"left-{self.rank}", "")
+                store.set(f"left-{self.rank}", "")
             else:
-                self._store.wait([f"left-{rank}" for rank in range(1, self.count)])
+                store.wait([f"left-{rank}" for rank in range(1, self.count)])
 
     def _meet(self, store: Store, word: str) -> None:
         if self.first:
@@ -153,7 +169,8 @@ ALONE = Processes()
 def together(environment: Mapping[str, str] = os.environ) -> Iterator[Processes]:
     """Join the processes that torchrun has started, until all are at the end of the block.
 
-    An error that several of them have is said by one.
+    That is so, too, where they stop: the first one has a checkpoint to write, and what starts them may end
+    all when one has left. An error that several of them have is said by one.
 
     Raises:
         CapflowError: the others cannot be reached.
@@ -166,7 +183,11 @@ def together(environment: Mapping[str, str] = os.environ) -> Iterator[Processes]
     store = _join(rank, count, environment)
     processes = Processes(rank, count, store)
     try:
-        yield processes
+        try:
+            yield processes
+        except Stopped:
+            processes.leave()
+            raise
         processes.leave()
     except CapflowError as error:
         # Of those with whom it has lost touch, nobody may be there to wait for.
@@ -223,7 +244,7 @@ def _said(store: Store, count: int) -> bool:
 
     asking = Thread(target=ask, daemon=True)  # over a broken network it would wait forever
     asking.start()
-    asking.join(_SOON)
+    asking.join(_SOON if count > 1 else _AT_ONCE)
     return answers == [True]
 
 

@@ -72,7 +72,9 @@ def test_row_28_killed_after_a_few_steps(folder: Path, whole: Path, stable: Kenn
     assert "going on after step" in said(folder)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_row_29_and_30_a_signal_ends_with_a_checkpoint(
     number: signal.Signals, code: int, folder: Path, whole: Path, stable: Kennel
 ) -> None:

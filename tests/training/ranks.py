@@ -1,12 +1,16 @@
 """What several processes do together in tests; :mod:`tests.together` starts it."""
 
 import os
+import signal
 import time
+from pathlib import Path
+from threading import Timer
 
 import torch
 from torch import Tensor
 
 from capflow.errors import CapflowError
+from capflow.interruption import Stopped
 from capflow.models.captioner import DECODERS
 from capflow.models.inputs import EncodedPixels
 from capflow.models.shared_norm import Sharing
@@ -90,6 +94,37 @@ def silent() -> None:
             time.sleep(3)
             os._exit(7)
         processes.told(0)
+
+
+def stopped() -> None:
+    """All have agreed on a stop, and the first one takes its time; others are told again meanwhile."""
+    checkpoint = Path("checkpoint")
+    try:
+        with together() as processes:
+            processes.told(0)
+            if processes.first:
+                time.sleep(1)
+                checkpoint.touch()
+            else:
+                _told_soon()
+            raise Stopped(signal.SIGTERM)
+    finally:
+        assert checkpoint.exists()
+
+
+def ended() -> None:
+    """The first one is ended by a signal, where the other has nothing left to do but to wait for it."""
+    with together() as processes:
+        processes.told(0)
+        if processes.first:
+            time.sleep(0.5)
+            os._exit(7)
+        _told_soon()
+
+
+def _told_soon() -> None:
+    process = os.getpid()
+    Timer(0.2, lambda: os.kill(process, signal.SIGTERM)).start()
 
 
 def learnt(name: str, processes: Processes) -> dict[str, Tensor]:
