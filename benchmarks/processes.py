@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from benchmarks.checkpoints import trainer
 from benchmarks.report import environment, fastest, require, row, shown
 from capflow import memory
+from capflow.joining import together
 from capflow.params import load_params
-from capflow.processes import together
 
 PICTURES, ROUNDS = 320, 4
 

@@ -9,12 +9,13 @@ from torch import Tensor
 from capflow import project
 from capflow.data import features, tensors
 from capflow.files import write_json
+from capflow.joining import together
 from capflow.models.crops import StoredViews
 from capflow.models.devices import autocast, best_device, seed_everything
 from capflow.models.encoder import Encoder
 from capflow.models.weights import load_encoder
 from capflow.params import SPLITS, Params, load_params
-from capflow.processes import Processes, together
+from capflow.processes import Processes
 from stages import progress, run
 
 BATCH = 64

@@ -13,6 +13,7 @@ import numpy as np
 
 from capflow import project
 from capflow.files import write_json
+from capflow.joining import together
 from capflow.models.captioner import Captioner
 from capflow.models.captioning import write_captions
 from capflow.models.devices import best_device, seed_everything
@@ -20,7 +21,6 @@ from capflow.models.ensemble import Ensemble
 from capflow.models.gaze import attentive, gaze, view
 from capflow.models.inputs import Views
 from capflow.params import load_params
-from capflow.processes import together
 from capflow.text.vocabulary import Vocabulary
 from capflow.training.members import open_models, open_views
 from stages import run

@@ -12,8 +12,9 @@ from capflow.data.archives import pictures_in
 from capflow.data.sources import Missing, missing_table
 from capflow.errors import CapflowError
 from capflow.files import write_json, write_text
+from capflow.joining import together
 from capflow.params import SPLITS, Split, TensorParams, load_params
-from capflow.processes import Processes, together
+from capflow.processes import Processes
 from stages import progress, run
 
 logger = logging.getLogger(__name__)

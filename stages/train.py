@@ -12,12 +12,13 @@ from capflow.data import tensors
 from capflow.dvcfiles import StageOutput
 from capflow.files import folder_digest, write_json
 from capflow.identity import training_digest
+from capflow.joining import together
 from capflow.models.captioner import Captioner, CaptionerConfig, save_captioner
 from capflow.models.captioning import sampling_of
 from capflow.models.devices import best_device, seed_everything
 from capflow.models.weights import load_encoder
 from capflow.params import Params, load_params
-from capflow.processes import Processes, together
+from capflow.processes import Processes
 from capflow.record.recorder import RunRecorder, training_run
 from capflow.record.scoring import DEVICE_TAG, MODEL_TAG
 from capflow.text.vocabulary import Vocabulary

@@ -114,7 +114,9 @@ def _arguments(module: str) -> Namespace:
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            arguments: Namespace = parse_args([*_rendezvous(os.environ), "-m", module])
+            arguments: Namespace = parse_args(  # type: ignore[no-untyped-call]
+                [*_rendezvous(os.environ), "-m", module]
+            )
     except SystemExit:
         # Such as: "argument --max-restarts/--max_restarts: invalid int value: 'x'".
         option, _, reason = said.getvalue().strip().rpartition("error: ")[2].partition(": ")

@@ -1,34 +1,30 @@
 """Processes that work on one thing together, started by torchrun: ranks, sums, what one tells the others.
 
-One process alone is rank 0 of one and begins nothing of ``torch.distributed``. Every method that speaks
-with the others has to be called by all of them, in the same order.
+One process alone is rank 0 of one. Every method that speaks with the others has to be called by all of
+them, in the same order.
 """
 
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import islice
-from threading import Thread
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch import distributed as dist
-from torch._C._distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
+from torch._C._distributed_c10d import Store
 
-from capflow.engine import patience
 from capflow.errors import CapflowError
-from capflow.interruption import Stopped, heeded
+from capflow.interruption import heeded
 
 T = TypeVar("T")
 
 _LONG = timedelta(days=7)
-_SOON, _AT_ONCE, _PAUSE = 3.0, 1.0, 0.01
 _AWAKE = 0.05
 
 
@@ -64,7 +60,7 @@ class Processes:
         if self.count == 1:
             return
         message = torch.cat([tensor.flatten() for tensor in tensors])
-        with _in_touch():
+        with in_touch():
             _heard(dist.all_reduce(message, async_op=True), message)
         for tensor, total in zip(
             tensors, torch.split(message, [one.numel() for one in tensors]), strict=True
@@ -87,7 +83,7 @@ class Processes:
     def _rows(self, message: Tensor) -> Tensor:
         """The messages of all processes, [processes, ...] from [...], by rank."""
         rows = message.new_empty(self.count, *message.shape)
-        with _in_touch():
+        with in_touch():
             _heard(dist.all_gather([*rows], message, async_op=True), message)
         return rows
 
@@ -103,14 +99,14 @@ class Processes:
         size = self.told(len(content))
         if not self.first:
             message = torch.empty(size, dtype=torch.uint8)
-        with _in_touch():
+        with in_touch():
             dist.broadcast(message, 0)
         return message.numpy().tobytes()
 
     def follow(self) -> None:
         """Go on when the first process has come here, however long that takes: it may have to wait."""
         if self._store is not None:
-            with _in_touch():
+            with in_touch():
                 self._meet(self._store, "here")
 
     def leave(self) -> None:
@@ -132,7 +128,7 @@ class Processes:
                 raise
 
     def _part(self, store: Store) -> None:
-        with _in_touch():
+        with in_touch():
             self._meet(store, "done")
             if not self.first:
                 store.set(f"left-{self.rank}", "")
@@ -165,91 +161,12 @@ ALONE = Processes()
 """A process without others."""
 
 
-@contextmanager
-def together(environment: Mapping[str, str] = os.environ) -> Iterator[Processes]:
-    """Join the processes that torchrun has started, until all are at the end of the block.
-
-    That is so, too, where they stop: the first one has a checkpoint to write, and what starts them may end
-    all when one has left. An error that several of them have is said by one.
-
-    Raises:
-        CapflowError: the others cannot be reached.
-    """
-    count = int(environment.get("WORLD_SIZE", "1"))
-    if count == 1:
-        yield ALONE
-        return
-    rank = int(environment["RANK"])
-    store = _join(rank, count, environment)
-    processes = Processes(rank, count, store)
-    try:
-        try:
-            yield processes
-        except Stopped:
-            processes.leave()
-            raise
-        processes.leave()
-    except CapflowError as error:
-        # Of those with whom it has lost touch, nobody may be there to wait for.
-        if _said(store, 1 if isinstance(error, LostTouchError) else count):
-            raise SystemExit(1) from None
-        raise
-    finally:
-        dist.destroy_process_group()
-
-
 class LostTouchError(CapflowError):
     """Another process has ended, or cannot be reached any more."""
 
 
-def _join(rank: int, count: int, environment: Mapping[str, str]) -> Store:
-    """Start to communicate; a store of few words, which all of them share."""
-    timeout = timedelta(seconds=patience(environment))
-    backend = "gloo"
-    if torch.cuda.is_available():
-        backend = "cpu:gloo,cuda:nccl"
-        _take_gpu(int(environment["LOCAL_RANK"]))
-    store: Store
-    with _in_touch():
-        store, *_ = next(rendezvous("env://", timeout=timeout))
-        if environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-            # It outlives processes that the agent starts again: theirs must be other words.
-            store = PrefixStore(f"attempt-{environment['TORCHELASTIC_RESTART_COUNT']}", store)
-        dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=timeout)
-    return store
-
-
-def _take_gpu(number: int) -> None:
-    if number >= torch.cuda.device_count():
-        raise CapflowError(
-            f"PET_NPROC_PER_NODE: process {number} has no GPU, as there are {torch.cuda.device_count()}; "
-            "start one process for each."
-        )
-    torch.cuda.set_device(number)
-
-
-def _said(store: Store, count: int) -> bool:
-    """Whether another process has said what is wrong, or will; if the store is silent, it has not.
-
-    Nobody leaves before ``count`` of them have asked, as the store may be the first one's and go with it;
-    those that have no error never ask, and are not waited for for long.
-    """
-    answers = []
-
-    def ask() -> None:
-        with suppress(RuntimeError):
-            answers.append(store.add("errors", 1) > 1)
-            while store.add("errors", 0) < count:
-                time.sleep(_PAUSE)
-
-    asking = Thread(target=ask, daemon=True)  # over a broken network it would wait forever
-    asking.start()
-    asking.join(_SOON if count > 1 else _AT_ONCE)
-    return answers == [True]
-
-
 @contextmanager
-def _in_touch() -> Iterator[None]:
+def in_touch() -> Iterator[None]:
     """Within the block, processes speak with each other.
 
     Raises:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from capflow.errors import CapflowError
 from capflow.interruption import Stopped
+from capflow.joining import together
 from capflow.models.captioner import DECODERS
 from capflow.models.inputs import EncodedPixels
 from capflow.models.shared_norm import Sharing
-from capflow.processes import ALONE, Processes, together
+from capflow.processes import ALONE, Processes
 from capflow.training.cross_entropy import CrossEntropy
 from capflow.training.phase import Phase
 from tests.tiny import CPU, captioner, pixels, train_params
