@@ -4,12 +4,21 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from capflow.errors import CapflowError
 from capflow.interruption import Stopped, heeded
 from tests.checkout import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _on_a_terminal() -> Iterator[None]:
+    """Tests may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

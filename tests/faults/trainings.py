@@ -218,6 +218,7 @@ def _train(folder: str, interval: float, pause: float, store: str, dvc: str) -> 
     os.environ |= {"MLFLOW_TRACKING_URI": store} | ({"DVC_STAGE": dvc} if dvc else {})
     os.dup2(os.open("stderr.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     sys.argv = ["train"]
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests may run under nohup
     keeping.INTERVAL, keeping._SHARE = interval, 1.0 if interval else 1e9
     update = Phase.update
 
