@@ -126,7 +126,7 @@ def captioner(
     with torch.no_grad():
         # The picture would drown in untrained places, and in sharpened words.
         for name, weight in model.encoder.named_parameters():
-            weight.mul_(0.1 if name.endswith("place.weight") else 1.0)
+            weight.mul_(0.05 if name.endswith("place.weight") else 1.0)
         for name, weight in model.decoder.named_parameters():
             weight.mul_(0.1 * sharpness if name == "embed.weight" and sharpness > 1 else sharpness)
     return model

@@ -15,5 +15,5 @@ def test_cells_say_where_they_stand() -> None:
         down, right = pyramid.place.weight.T
     torch.testing.assert_close(whole, torch.ones(8))
     for cell, (row, column) in zip(parts, product(range(4), range(5)), strict=True):
-        place = (row / 3 * 2 - 1) * down + (column / 4 * 2 - 1) * right
+        place = (row / 3 * 4 - 2) * down + (column / 4 * 4 - 2) * right
         torch.testing.assert_close(cell, 1 + place)

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+# With 1, relations were learnt late, with 3 shapes: places must be neither drowned nor drown what is there.
+_FAR = 2.0
+
 
 class Pyramid(nn.Module):
     """A pyramid of maxima (He et al.: Spatial Pyramid Pooling, ECCV 2014) that knows its places.
@@ -10,8 +13,7 @@ class Pyramid(nn.Module):
     One cell has the whole picture, so that *what* is there is learnt wherever it stands; overlapping
     ones (3 x 3 of 64 pixels) have *where*. To each of these a linear function of its place is added, or
     attention, which sums cells, could hardly tell left from right (after Liu et al.: An Intriguing
-    Failing of Convolutional Neural Networks and the CoordConv Solution, NeurIPS 2018). From zeros, as
-    large at first as what the cells have of the picture is not, it would be learnt too late.
+    Failing of Convolutional Neural Networks and the CoordConv Solution, NeurIPS 2018).
     """
 
     def __init__(self, channels: int) -> None:
@@ -27,9 +29,9 @@ class Pyramid(nn.Module):
         return torch.cat([whole, parts.flatten(2)], 2)[..., None]
 
     def _places(self, rows: int, columns: int) -> Tensor:
-        """What is added to the cells, [channels, rows, columns], of coordinates between -1 and 1."""
+        """What is added to the cells, [channels, rows, columns], of coordinates between -2 and 2."""
         weight = self.place.weight
-        down, right = (torch.linspace(-1, 1, side, device=weight.device) for side in (rows, columns))
+        down, right = (torch.linspace(-_FAR, _FAR, side, device=weight.device) for side in (rows, columns))
         places: Tensor = self.place(torch.stack(torch.meshgrid(down, right, indexing="ij"), -1))
         return places.permute(2, 0, 1)
 
