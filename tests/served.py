@@ -19,7 +19,7 @@ from tests.tiny import VOCABULARY, captioner, generate_params, pixels
 
 def model_folder(folder: Path) -> Path:
     """A model with random weights that says different things of different pictures."""
-    model = captioner(3, sharpness=4, decoder={"batch_norm": True}, encoder={"features": "grid"})
+    model = captioner(0, sharpness=4, decoder={"batch_norm": True}, encoder={"features": "grid"})
     save_captioner(folder / "model", model, VOCABULARY)
     write_search(folder / "model", generate_params(beam=3))
     return folder / "model"

@@ -172,7 +172,7 @@ def test_the_tour_tells_of_both(
     assert table["run"].to_list()[0] == "faster"
     assert table["learning rate"].to_list()[0] == "0.01"
     assert table.notna().all(axis=None)
-    assert "No model here looks" in capsys.readouterr().out
+    assert "data/model: updown, learning rate 0.01" in capsys.readouterr().out
 
 
 def test_the_last_good_run_comes_back(checkout: Path) -> None:

@@ -52,7 +52,7 @@ def test_losses_are_those_of_one_process(
     steps = {"batch_size": 10, "accumulate": 1, "epochs": 4} if norms else {}
     folders = {number: tmp_path / str(number) for number in (1, count)}
     for number, folder in folders.items():
-        lay_out(folder, record, decoder, lr=0.001, scheduled_sampling=0.0, **steps)
+        lay_out(folder, record, decoder, lr=0.0005, scheduled_sampling=0.0, **steps)
         chosen = yaml.safe_load((folder / "params.yaml").read_text())
         chosen["decoder"] |= {"dropout": 0.0, "batch_norm": norms}
         (folder / "params.yaml").write_text(yaml.safe_dump(chosen))
