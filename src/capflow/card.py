@@ -113,12 +113,12 @@ def _is_bound(facts: Facts) -> bool:
 def _licence_sentence(facts: Facts) -> str:
     if _is_bound(facts):
         return "The weights were made from the data above; use them as these allow."
-    if facts.kind in _OWN:
+    if facts.kind in _OWN and facts.weights == "none" and facts.start in {"", "none"}:
         return (
             "The weights were made from data in which nobody else has rights that\n"
             "Capflow knows of: whoever gives them away chooses, and names the licence at this card's head."
         )
-    return "From what the weights were made is not on record, and so no licence of theirs."
+    return "From what the weights were made is not wholly on record, and so no licence of theirs."
 
 
 def _data(facts: Facts) -> str:
@@ -126,7 +126,10 @@ def _data(facts: Facts) -> str:
         return "What it was trained on is not on record."
     kind = f", a data set of the kind `{facts.kind}`" if facts.kind else ""
     started = f"`{facts.weights}`{_IMAGENET if facts.weights == 'imagenet' else ''}"
-    return f"`{facts.data}`{kind}: {_RIGHTS[facts.kind]}.\nThe encoder started from {started}."
+    before = (
+        "" if facts.start in {"", "none"} else f"; the whole of it went on from the model `{facts.start}`"
+    )
+    return f"`{facts.data}`{kind}: {_RIGHTS[facts.kind]}.\nThe encoder started from {started}{before}."
 
 
 def _table(facts: Facts) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Facts:
         data: the name of the data set.
         kind: what kind of data set it is.
         weights: what the encoder started from.
+        start: what the whole model started from.
         rate: the learning rate.
         scores: of this very model, and of no other.
         split: that was scored.
@@ -47,6 +48,7 @@ class Facts:
     data: str = ""
     kind: str = ""
     weights: str = ""
+    start: str = ""
     rate: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     split: str = ""
@@ -72,13 +74,19 @@ def in_checkout(root: Path) -> Facts:
         )
     params = dvcfiles.locked_params(root)
     name = str(params["data"]["name"])
-    weights, rate = str(params["encoder"]["weights"]), str(params.get("train", {}).get("lr", ""))
-    known = Facts(name, kind_of(root, name), weights, rate)
+    train = params.get("train", {})
+    known = Facts(
+        name,
+        kind_of(root, name),
+        weights=str(params["encoder"]["weights"]),
+        start=str(train.get("start", "")),
+        rate=str(train.get("lr", "")),
+    )
     if not _is_scored(root, outs) or params.get("generate", {}).get("models"):
         return known
     scores = read_json(root / project.METRICS / "scores.json")
     pictures = read_json(root / project.METRICS / "captions.json")["captions"]
-    return Facts(known.data, known.kind, weights, rate, scores, _split(root), pictures)
+    return replace(known, scores=scores, split=_split(root), pictures=pictures)
 
 
 def of_run(root: Path, row: Row) -> Facts:
@@ -88,8 +96,8 @@ def of_run(root: Path, row: Row) -> Facts:
     scored = SPLIT_TAG in row.tags and told("generate.models", "()") == "()"
     scores = {key: row.metrics[key] for key in SCORES if scored and key in row.metrics}
     split = row.tags[SPLIT_TAG] if scores else ""
-    rate = told("train.lr", "")
-    return Facts(name, kind_of(root, name), told("encoder.weights", ""), rate, scores, split)
+    weights, start, rate = (told(key, "") for key in ("encoder.weights", "train.start", "train.lr"))
+    return Facts(name, kind_of(root, name), weights, start, rate, scores, split)
 
 
 def in_card(folder: Path) -> Facts:

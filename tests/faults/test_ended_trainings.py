@@ -83,6 +83,14 @@ def test_a_training_that_ended_goes_when_another_begins_and_the_cache_has_its_mo
     assert [path.name for path in Path("kept").iterdir()] == [SECOND]
 
 
+def test_what_the_cache_has_is_trained_anew_whatever_dvc_lock_names(model: dvcfiles.StageOutput) -> None:
+    """Another experiment in the queue, or one after ``git restore dvc.lock``."""
+    first = name_of(FIRST, model)
+    assert name_of(FIRST, model) == first
+    write_text(dvcfiles.object_of(Path(".dvc/cache"), model.digest()), "[]")
+    assert name_of(FIRST, model) != first
+
+
 def test_who_waited_for_the_same_training_begins_anew(
     model: dvcfiles.StageOutput, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _KEPT = 2
 _NAME, _ENDED = "name.json", "ended.json"
+_DONE = ".done"
 _MANIFEST = re.compile(r"([0-9]{8,})\.([0-9a-f]{64})\.json")
 _WHAT = "a training of the same parameters and data"
 _DAMAGE = (OSError, ValueError, LookupError, TypeError, RecursionError, SafetensorError)
@@ -52,10 +53,10 @@ def kept(folder: Path, training: str, model: StageOutput) -> Iterator["Checkpoin
     Raises:
         CapflowError: as :meth:`Checkpoints.newest`.
     """
-    own, done = folder / training, folder / f"{training}.done"
+    own, done = folder / training, folder / f"{training}{_DONE}"
     # Asked before others are waited for: what these end with is theirs, and DVC is recording it.
     ended = _ended(own)
-    lost = ended is not None and ended != model.recorded()
+    lost = ended is not None and ended != model.recorded() and not model.cached(ended)
     with in_turn(folder / f"{training}.lock", _WHAT):
         shutil.rmtree(done, ignore_errors=True)  # of a process that was killed while it removed them
         _remove_recorded(folder, own, model)
@@ -80,7 +81,8 @@ def _ended(folder: Path) -> str | None:
 
 def _remove_recorded(folder: Path, own: Path, model: StageOutput) -> None:
     """Remove what other trainings ended with, if DVC has it and nobody is about to write it again."""
-    for other in (path.parent for path in folder.glob(f"*/{_ENDED}") if path.parent != own):
+    found = (path.parent for path in folder.glob(f"*/{_ENDED}"))
+    for other in (path for path in found if path != own and path.suffix != _DONE):
         with suppress(CapflowError), alone(folder / f"{other.name}.lock", _WHAT):
             if (ended := _ended(other)) is not None and model.cached(ended):
                 _remove(other)
@@ -88,9 +90,9 @@ def _remove_recorded(folder: Path, own: Path, model: StageOutput) -> None:
 
 def _remove(own: Path) -> None:
     """Remove a folder at once, as far as anybody can see."""
-    done = own.with_suffix(".done")
+    done = own.with_suffix(_DONE)
     own.rename(done)
-    shutil.rmtree(done)
+    shutil.rmtree(done, ignore_errors=True)
 
 
 class Checkpoints:
