@@ -155,6 +155,7 @@ def test_a_stop_of_another_machine_is_told_on(codes: list[int], code: int) -> No
     assert engine._told(failures) == code
 
 
+@pytest.mark.slow
 def test_an_agent_waits_for_the_last_checkpoint_of_the_first_process(troop: "Troop", tmp_path: Path) -> None:
     """However early the others leave, before a new start and at the end; there may be other machines."""
     codes = troop.run(tmp_path, f"{AGENTS}:slow_first", 1)
@@ -162,6 +163,7 @@ def test_an_agent_waits_for_the_last_checkpoint_of_the_first_process(troop: "Tro
     assert (tmp_path / "checkpoints").read_text() == "one\none\n"
 
 
+@pytest.mark.slow
 def test_an_agent_does_not_wait_for_a_machine_that_is_silent(troop: "Troop", tmp_path: Path) -> None:
     codes = troop.run(tmp_path, f"{AGENTS}:silent_host", 2)
     assert codes == [-9, 1], said(tmp_path)

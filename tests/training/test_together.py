@@ -32,7 +32,7 @@ def numbers(path: Path) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize(
     ("decoder", "norms", "count"),
     [
-        ("lstm", True, 2),
+        pytest.param("lstm", True, 2, marks=pytest.mark.slow),
         ("lstm", False, 2),
         pytest.param("attention", False, 2, marks=pytest.mark.slow),
         pytest.param("updown", False, 2, marks=pytest.mark.slow),
