@@ -22,13 +22,19 @@ def address(trained: Path) -> Iterator[str]:
     server.kill()
 
 
+def table_of_runs(opened: Callable[..., Any], address: str, **size: int) -> Any:
+    """The page at the address that ``make ui`` tells, without the assistant, when the runs are there."""
+    page = opened(ours=False, **size)
+    page.goto(f"{address}/{runs_page('1')}")
+    page.get_by_role("button", name="Close", exact=True).first.click()
+    page.get_by_role("link", name="looks").wait_for()
+    return page
+
+
 def test_the_address_that_make_ui_tells_shows_what_tells_runs_apart(
     opened: Callable[..., Any], shoot: Callable[[Any, str], None], address: str
 ) -> None:
-    page = opened(ours=False, width=1500, height=600)
-    page.goto(f"{address}/{runs_page('1')}")
-    page.get_by_role("button", name="Close", exact=True).first.click()  # the assistant
-    page.get_by_role("link", name="looks").wait_for()
+    page = table_of_runs(opened, address, width=1500, height=600)
     for column in ("decoder.name", "train.lr", "best_val_CIDEr", "CIDEr", "train_seconds"):
         page.get_by_role("columnheader", name=column).first.wait_for()
     cells = page.get_by_role("gridcell").all_inner_texts()
@@ -65,9 +71,7 @@ def test_two_runs_are_compared_by_clicks(
 def test_the_samples_stand_beside_their_pictures_and_what_people_say(
     opened: Callable[..., Any], shoot: Callable[[Any, str], None], address: str
 ) -> None:
-    page = opened(ours=False, width=1400, height=1000)
-    page.goto(f"{address}/{runs_page('1')}")
-    page.get_by_role("button", name="Close", exact=True).first.click()  # the assistant
+    page = table_of_runs(opened, address, width=1400, height=1000)
     page.get_by_role("link", name="looks").click()
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text("samples.json").first.click()
