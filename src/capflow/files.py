@@ -132,7 +132,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise CapflowError(f"{path}: there is no such file; run `dvc repro` to make it.") from None
+        raise CapflowError(f"{path}: there is no such file; look at its path, or let `dvc repro` make it.") from None
     except OSError as error:
         raise CapflowError(f"{path}: cannot be read ({error.strerror}); look at it.") from None
 
