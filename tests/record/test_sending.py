@@ -76,6 +76,32 @@ def test_what_was_sent_but_not_noted_is_there_once(params: Params, tmp_path: Pat
         shutil.copytree(tmp_path / "kept", journal.folder)
 
 
+def test_a_training_that_was_killed_is_killed_in_the_record_until_it_goes_on(params: Params) -> None:
+    def kept(numbers: range) -> None:
+        """A training whose process dies behind the numbers: its journal has no end."""
+        with without_mlflow(), training_run(params, "one") as recorder:
+            log(recorder, numbers)
+        (journal,) = journals(project.record())
+        *lines, end = journal.path.read_bytes().splitlines(keepends=True)
+        assert b'"FINISHED"' in end
+        journal.path.write_bytes(b"".join(lines))
+
+    def state() -> list[tuple[object, ...]]:
+        return query("select status from runs")
+
+    kept(range(1, 6))
+    (journal,) = journals(project.record())
+    with journal.writing():  # it lives
+        assert send_all(project.record(), Store()) == []
+        assert (state(), steps()) == ([("RUNNING",)], [*range(1, 6)])
+    assert send_all(project.record(), Store()) == []
+    assert (state(), steps(), journals(project.record())) == ([("KILLED",)], [*range(1, 6)], [])
+    with training_run(params, "one") as recorder:
+        log(recorder, range(1, 9))
+        recorder.flush()
+    assert (state(), steps()) == ([("FINISHED",)], [*range(1, 9)])
+
+
 def test_a_training_whose_journal_is_gone_tells_the_store_what_it_lacks(params: Params) -> None:
     for numbers in (range(1, 6), range(1, 9)):
         with training_run(params, "one") as recorder:

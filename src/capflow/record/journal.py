@@ -132,6 +132,21 @@ class Journal:
         """Where that is kept which the store will never take; nobody sends it."""
         return Journal(self.folder.parent.with_name("refused") / self.folder.name)
 
+    def close(self) -> None:
+        """Say of a run whose process died that it was killed, when it last wrote; nothing where one writes.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with suppress(CapflowError), alone(self.folder.with_suffix(".writing"), "the record's end"):
+            state, at = "end", 0
+            for line in self.lines():
+                at = line.entry["at"]
+                if line.entry["kind"] in {"begin", "end"}:
+                    state = line.entry["kind"]
+            if state == "begin":
+                self.append([entry("end", status="KILLED", at=at)])
+
     def forget(self) -> None:
         """Let everything be sent again."""
         self.note.unlink(missing_ok=True)

@@ -54,14 +54,15 @@ class Delivery:
         self._known: set[tuple[str, int]] | None = None
 
     def go_on(self) -> None:
-        """Send what there is now and the store lacks; remove the journal if nobody writes it any more.
+        """Send what there is now and the store lacks; one that nobody writes is closed, and then removed.
 
         Raises:
             AwayError: the store does not answer; what it took is noted.
             CapflowError: another process is sending this, or has to send another one first.
-            OSError: the note cannot be written.
+            OSError: the note, or that its process died, cannot be written.
         """
         with self._journal.sending():
+            self._journal.close()
             try:
                 self._advance()
             except GoneError:
