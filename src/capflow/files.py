@@ -132,7 +132,7 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise CapflowError(f"{path}: there is no such file; look at its path, or let `dvc repro` make it.") from None
+        raise CapflowError(f"{path}: there is no such file; mend its path, or run `dvc repro`.") from None
     except OSError as error:
         raise CapflowError(f"{path}: cannot be read ({error.strerror}); look at it.") from None
 

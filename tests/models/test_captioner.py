@@ -126,7 +126,7 @@ def an_unknown_key(path: Path) -> None:
             another_decoder,
             r"model\.safetensors: not the weights of this model .*train it again",
         ),
-        ("vocab.json", Path.unlink, r"vocab\.json: there is no such file; look at its path, or let `dvc repro`"),
+        ("vocab.json", Path.unlink, r"vocab\.json: there is no such file; mend its path, or run `dvc repro`"),
         ("vocab.json", cut, r"vocab\.json: not valid JSON"),
         ("vocab.json", drop_a_word, r"model: vocab\.json and config\.json differ in size; train"),
         ("model.safetensors", Path.unlink, r"model\.safetensors: there is no such file; run `dvc repro`"),
