@@ -19,7 +19,6 @@ changes=(
     decoder.embedding=512
     decoder.hidden=2048
     decoder.layers=6
-    decoder.doubly_stochastic=1.0
     decoder.dropout=0.1
     train.epochs=15
     train.weight_decay=0.01

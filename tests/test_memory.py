@@ -1,10 +1,14 @@
-"""Memory that a process has had stays with it: counted in pages that the system had to hand out again."""
+"""Memory that a process has had stays with it, and what nothing lies in is handed back when asked for."""
 
 import ctypes
 import subprocess
 import sys
 
 import pytest
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "mallopt"), reason="memory is not glibc's here"
+)
 
 # Four blocks one after another, the first of which the process has to ask for in any case.
 _BLOCKS = """
@@ -27,12 +31,43 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+# Large blocks, between which something small is left each time, so that they never are one place again.
+_HOLES = """
+import ctypes
+import numpy as np
+from capflow import memory
+
+memory.keep()
+
+def resident():
+    with open("/proc/self/statm") as stream:
+        return int(stream.read().split()[1]) * 4096 >> 20
+
+left, before = [], resident()
+for size in range(1, 9):
+    block = np.ones(size << 24, np.uint8)
+    left.append(np.ones(1 << 16, np.uint8))
+    del block
+print(resident() - before)
+memory.hand_back()
+print(resident() - before)
+assert all(small.all() for small in left)
+"""
+
+
+def test_places_between_what_is_used_are_handed_back() -> None:
+    command = [sys.executable, "-c", _HOLES]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    held, kept = map(int, told)
+    assert held >= 128
+    assert kept < 16
+
+
 def pages(way: str) -> int:
     """The pages that three large blocks cost after a first one."""
     command = [sys.executable, "-c", _BLOCKS, way]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="memory is not glibc's here")
 def test_blocks_are_handed_out_once() -> None:
     assert pages("kept") < pages("usual") / 10

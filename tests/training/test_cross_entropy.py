@@ -47,3 +47,12 @@ def test_guesses_rise_from_none_and_what_is_to_be_said_stays() -> None:
     learnt.loss.backward()  # type: ignore[no-untyped-call]
     assert all(weight.grad is not None for weight in model.decoder.parameters())
     assert model.decoder.training
+
+
+def test_guesses_are_made_as_in_use_and_read_as_in_training() -> None:
+    model, ways = captioner(decoder={"dropout": 0.5}), []
+    model.train()
+    model.decoder.register_forward_pre_hook(lambda decoder, _: ways.append(decoder.training))
+    objective = CrossEntropy(model, inputs(), train_params(scheduled_sampling=1.0))
+    objective(next(batches(train_params()).epoch(1)), 1.0)
+    assert ways == [False, True]

@@ -70,3 +70,16 @@ def test_the_schedule_counts_steps_and_not_batches(accumulate: int, steps: int) 
         rates.append(phase.lr)
         phase.update([batch(0)])
     assert rates == [0.01] * steps + [0.005] * steps
+
+
+def test_running_statistics_are_averaged_beside_the_weights_that_they_belong_to() -> None:
+    model, params = captioner(decoder={"batch_norm": True}), train_params(ema=0.9)
+    model.train()
+    phase = Phase(model, CrossEntropy(model, inputs(), params), params, 0.01, 2, 3)
+    for _ in range(3):
+        phase.update([batch(*range(10))])
+    learnt = {name: value.clone() for name, value in model.decoder.named_buffers()}
+    with phase.average.in_place():
+        averaged = {name: value.clone() for name, value in model.decoder.named_buffers()}
+    for name in ("norm.running_mean", "norm.running_var"):
+        assert not torch.allclose(averaged[name], learnt[name])

@@ -41,6 +41,13 @@ def test_patience_of_self_critical_epochs_begins_with_them() -> None:
     assert [row["val_CIDEr"] for row in history.epochs] == [0.5, 0.4, 0.3, 0.2]
 
 
+def test_plateau_does_not_move_the_rate_of_self_critical_epochs() -> None:
+    schedule = {"name": "plateau", "warmup": 0.0, "every": 1, "factor": 0.1, "patience": 0}
+    rewarded = {"epochs": 3, "lr": 1e-9, "samples": 2, "bleu": 0.0}
+    history = trainer(train_params(epochs=0, start="some", schedule=schedule, self_critical=rewarded)).run()
+    assert [row["lr"] for row in history.steps] == [1e-9] * 9
+
+
 def test_averaged_weights_are_validated_and_kept_while_others_learn() -> None:
     model, validated, learnt = captioner(), [], []
 

@@ -11,10 +11,11 @@ from pycocoevalcap.cider.cider import Cider
 from capflow.data.batches import Batch
 from capflow.models.captioner import DECODERS, Captioner
 from capflow.models.decoder import Told
+from capflow.models.inputs import EncodedPixels
 from capflow.text.vocabulary import END, PAD, START
 from capflow.training.phase import Phase
 from capflow.training.self_critical import Rewards, SelfCritical, advantage, end_once
-from tests.tiny import VOCABULARY, captioner, captions, train_params
+from tests.tiny import CPU, VOCABULARY, captioner, captions, pixels, train_params
 from tests.training.stored import SAMPLING, batches, features, inputs
 
 ROWS = np.array([0, 2, 4])
@@ -100,6 +101,32 @@ def test_what_is_better_than_the_others_becomes_likelier(name: str, monkeypatch:
     assert loss == pytest.approx(better * (before[1] - before[0]) / 8, rel=1e-4)
     assert after[0] > before[0]
     assert after[1] < before[1]
+
+
+def test_captions_are_drawn_without_dropout() -> None:
+    """Two trainings of one seed, of which one has used more of the numbers that dropout takes."""
+    params = train_params(self_critical={"epochs": 1, "lr": 0.01, "samples": 8, "bleu": 0.0}, batch_size=10)
+    rewards = []
+    for used in (0, 7):
+        model = captioner(decoder={"name": "transformer", "embedding": 16, "dropout": 0.5})
+        model.train()
+        objective = SelfCritical(model, inputs(), Rewards(batches(params), 0.0), SAMPLING, params)
+        torch.rand(used)
+        rewards.append(objective(next(batches(params).epoch(1)), 0.0).shown.item())
+        assert model.decoder.training
+    assert rewards[0] == rewards[1] > 0
+
+
+def test_an_encoder_that_learns_learns_from_rewards() -> None:
+    params = train_params(self_critical={"epochs": 1, "lr": 0.01, "samples": 8, "bleu": 0.0}, batch_size=10)
+    model = captioner(encoder={"trainable": True})
+    model.train()
+    seen = EncodedPixels(pixels(5), model, CPU)
+    objective = SelfCritical(model, seen, Rewards(batches(params), 0.0), SAMPLING, params)
+    objective(next(batches(params).epoch(1)), 0.0).loss.backward()  # type: ignore[no-untyped-call]
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.abs().sum() > 0, name
 
 
 @pytest.mark.parametrize("name", DECODERS)

@@ -39,6 +39,7 @@ def test_other_captions_are_not(captions: list[str]) -> None:
 
 def test_captions_that_break_off() -> None:
     assert bad_endings(["a man with a", "a man on", "a man", "", "banana"]) == pytest.approx(0.4)
+    assert bad_endings(["a man with a .", "a man .", "."]) == pytest.approx(1 / 3)
 
 
 def test_validation_warns(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from capflow import memory
 from capflow.data.batches import Batch, Batches
 from capflow.errors import CapflowError
 from capflow.models.captioner import Captioner
@@ -207,8 +208,12 @@ class Trainer:
         return iter(lambda: list(islice(batches, share)), [])
 
     def _validate(self) -> Row:
+        """What it takes is of other sizes than what a step takes: both at once would be twice as much."""
         self.model.eval()
-        return self.validate()
+        memory.hand_back()
+        row = self.validate()
+        memory.hand_back()
+        return row
 
     def _finite(self, figures: Tensor) -> float:
         """What the objective shows, of its figures: the loss, and that."""

@@ -13,8 +13,11 @@ _UNFINISHED = (
 
 
 def bad_endings(captions: Collection[str]) -> float:
-    """The share of captions that break off after an article, a preposition or the like."""
-    broken = sum(caption.rpartition(" ")[2] in _UNFINISHED for caption in captions)
+    """The share of captions that break off after an article, a preposition or the like.
+
+    What ends a sentence is no word, where `vocab.punctuation` has it said.
+    """
+    broken = sum(caption.rstrip(" .,;:!?").rpartition(" ")[2] in _UNFINISHED for caption in captions)
     return broken / max(1, len(captions))
 
 
