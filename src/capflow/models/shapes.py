@@ -1,8 +1,8 @@
 """Few different shapes of products.
 
 For each new shape of a product in bf16 a processor's library compiles a program, which takes some 15 ms, more
-than most of the products themselves, and keeps it, some 0.6 MB. Batches of captions have a new number of words
-nearly every time; so, where processors compute in bf16, rows without a meaning fill them up.
+than most of the products themselves, and keeps it, some 0.6 MB. Batches of captions have a new number of
+words nearly every time; so, where processors compute in bf16, rows without a meaning fill them up.
 """
 
 import torch
