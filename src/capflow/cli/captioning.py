@@ -1,6 +1,7 @@
 """``capflow caption``, and how photographs are captioned from here."""
 
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -126,7 +127,8 @@ def search_of(beam: int | None, best: int, seed: int | None, model: Path) -> "Ge
         else:
             usual = load_params(path).generate
     if seed is None:
-        asked = {"method": "beam", "beam": max(beam or usual.beam, best)}
+        enough = math.ceil(best / usual.groups) * usual.groups
+        asked = {"method": "beam", "beam": beam or max(usual.beam, enough)}
     else:
         asked = {"method": "sample", "seed": seed}
     return parse(usual.model_dump() | asked, GenerateParams, path)
