@@ -86,6 +86,7 @@ settings=(
     generate.temperature=1.0
     generate.top_k=0
     generate.top_p=1.0
+    generate.drawn=20
     generate.seed=1
     generate.batch_size=256
     evaluate.spice=false

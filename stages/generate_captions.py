@@ -1,6 +1,7 @@
 """Caption whole splits: data/model with data/features, or with data/tensors, to data/predictions.
 
-Models of data/ensemble speak along where generate.models names them.
+Models of data/ensemble speak along where generate.models names them. Where the consensus of captions is
+asked for, data/vocab has the training captions that weigh words.
 """
 
 import logging
@@ -22,7 +23,7 @@ from capflow.models.gaze import attentive, gaze, view
 from capflow.models.inputs import Views
 from capflow.params import load_params
 from capflow.text.vocabulary import Vocabulary
-from capflow.training.members import open_models, open_views
+from capflow.training.members import open_agreement, open_models, open_views
 from stages import run
 
 logger = logging.getLogger(__name__)
@@ -36,11 +37,12 @@ def main() -> None:
         params = load_params()
         seed_everything(params.seed)
         models, vocabulary = open_models(params, best_device())
+        agree = open_agreement(params)
         speaker = Ensemble(model.decoder for model in models)
         for split in params.generate.splits:
             began = time.monotonic()
             ids, inputs = open_views(split, params, models)
-            captions = write_captions(speaker, ids, inputs, vocabulary, params.generate, processes)
+            captions = write_captions(speaker, ids, inputs, vocabulary, params.generate, processes, agree)
             if processes.first:
                 results = [{"image_id": image, "caption": caption} for image, caption in captions.items()]
                 write_json(project.PREDICTIONS / f"{split}.json", results)

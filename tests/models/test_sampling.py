@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from capflow.models.generate import generate
-from capflow.models.sampling import Sampling, _draw, sample
+from capflow.models.sampling import Sampling, _draw, end_once, sample
+from capflow.text.vocabulary import PAD
 from tests.decoders import decoder as any_decoder
 from tests.decoders import every_decoder, example, logits, sharp
 from tests.models.test_generate import END, START, UNK, decoder, features, log_p, search
@@ -135,3 +136,8 @@ def test_numbers_that_are_none_are_left_to_the_loss() -> None:
         next(model.parameters()).fill_(torch.nan)
     drawn, _ = sample(model, example()[0], SAMPLING, 2, chance(0))
     assert not torch.isin(drawn, torch.tensor([0, START, UNK])).any()
+
+
+def test_a_caption_ends_once() -> None:
+    said = torch.tensor([[[5, END, END], [5, 6, 7], [END, END, END]]])
+    assert end_once(said, END).tolist() == [[[5, END, PAD], [5, 6, 7], [END, PAD, PAD]]]

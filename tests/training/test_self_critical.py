@@ -14,7 +14,7 @@ from capflow.models.decoder import Told
 from capflow.models.inputs import EncodedPixels
 from capflow.text.vocabulary import END, PAD, START
 from capflow.training.phase import Phase
-from capflow.training.self_critical import Rewards, SelfCritical, advantage, end_once
+from capflow.training.self_critical import Rewards, SelfCritical, advantage
 from tests.tiny import CPU, VOCABULARY, captioner, captions, pixels, train_params
 from tests.training.stored import SAMPLING, batches, features, inputs
 
@@ -62,11 +62,6 @@ def test_rewards_are_those_of_pycocoevalcap_with_the_end_as_a_word(bleu: float) 
 def test_the_advantage_is_over_the_mean_of_the_others() -> None:
     rewards = np.array([[1.0, 2.0, 6.0], [0.5, 0.5, 0.5]])
     np.testing.assert_allclose(advantage(rewards), np.array([[1 - 4, 2 - 3.5, 6 - 1.5], [0.0, 0.0, 0.0]]))
-
-
-def test_a_caption_ends_once() -> None:
-    said = torch.tensor([[[5, END, END], [5, 6, 7], [END, END, END]]])
-    assert end_once(said, END).tolist() == [[[5, END, PAD], [5, 6, 7], [END, PAD, PAD]]]
 
 
 def log_p(model: Captioner, caption: list[int], row: int) -> float:

@@ -17,7 +17,7 @@ from capflow import project
 from capflow.files import read_json, write_json
 from capflow.models.captioner import save_captioner
 from tests.faults.trainings import lay_out, recorded
-from tests.tiny import VOCABULARY, captioner, params, pixels
+from tests.tiny import VOCABULARY, captioner, captions, params, pixels
 from tests.together import Troop
 
 RANKS = "tests.training.ranks"
@@ -100,7 +100,7 @@ def test_who_loses_touch_where_all_were_to_end_has_ended_as_told(troop: Troop, t
     assert "lost touch" not in said(tmp_path)
 
 
-@pytest.mark.parametrize("method", ["beam", "sample"])
+@pytest.mark.parametrize("method", ["beam", "sample", pytest.param("consensus", marks=pytest.mark.slow)])
 def test_captions_are_those_of_one_process_each_once(method: str, troop: Troop, tmp_path: Path) -> None:
     made = {}
     for count in (1, 2, 3):
@@ -122,8 +122,10 @@ def prepare(folder: Path, method: str) -> None:
     chosen = params(decoder=decoder, encoder=grid, generate={"method": method})
     folder.mkdir()
     (folder / "params.yaml").write_text(yaml.safe_dump(chosen.model_dump(mode="json")))
-    for split, rows in (("val", pixels(9)), ("test", pixels(0))):
-        ids = [100 + row for row in range(len(rows))]
+    told, known = captions()
+    told.save(folder / project.VOCAB / "train")
+    for split, rows in (("train", pixels(5)), ("val", pixels(9)), ("test", pixels(0))):
+        ids = known.tolist() if split == "train" else [100 + row for row in range(len(rows))]
         write_json(folder / project.TENSORS / f"{split}.json", {"ids": ids})
         np.save(folder / project.TENSORS / f"{split}.npy", rows)
     model = captioner(7, sharpness=4, decoder=decoder, encoder=grid)

@@ -29,6 +29,12 @@ class Captions:
     lengths: Ids
     images: Ids
 
+    @classmethod
+    def of(cls, rows: Ids, images: Ids, padding: int) -> "Captions":
+        """Captions that are the last dimension of an array, int64 [..., T], with padding behind them."""
+        real = rows != padding
+        return cls(rows[real], real.sum(-1).ravel(), images)
+
 
 class Words(dict[str, int]):
     """Numbers words as they come."""

@@ -5,6 +5,7 @@ from typing import Generic, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from capflow.bars import bar
@@ -12,14 +13,17 @@ from capflow.models.decoder import Seen, Speaker
 from capflow.models.generate import Search, candidates
 from capflow.models.inputs import Rows
 from capflow.models.rules import Rules
-from capflow.models.sampling import Sampling, sample, skip
+from capflow.models.sampling import Sampling, end_once, sample, skip
 from capflow.params import GenerateParams
 from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
 
+Agree = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+"""How much captions, int64 [B, K, T] and padded, agree with the others of their picture, [B, K]."""
+
 
 class Caption(NamedTuple):
-    """A caption and its log p."""
+    """A caption and its log p; where captions were chosen by agreement, that."""
 
     text: str
     log_p: float
@@ -61,15 +65,24 @@ def _rules_of(params: GenerateParams) -> Rules:
 class Writer(Generic[Seen]):
     """Writes captions as the parameters ask, batch after batch; one seed serves all batches."""
 
-    def __init__(self, speaker: Speaker[Seen], vocabulary: Vocabulary, params: GenerateParams) -> None:
+    def __init__(
+        self,
+        speaker: Speaker[Seen],
+        vocabulary: Vocabulary,
+        params: GenerateParams,
+        agree: Agree | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             speaker: in evaluation mode.
             vocabulary: its own.
             params: how to search, or how to draw, and from which seed.
+            agree: by which a consensus is found, where that is asked for.
         """
-        self.speaker, self.vocabulary, self.params = speaker, vocabulary, params
+        if params.method == "consensus" and agree is None:
+            raise ValueError("a consensus needs to know how much captions agree")
+        self.speaker, self.vocabulary, self.params, self._agree = speaker, vocabulary, params, agree
         self.generator = torch.Generator().manual_seed(params.seed)
 
     def __call__(self, features: Seen, count: int = 1) -> list[list[Caption]]:
@@ -84,16 +97,27 @@ class Writer(Generic[Seen]):
 
     def skip(self, pictures: int) -> None:
         """Leave out so many pictures, which somebody else captions."""
-        if self.params.method == "sample":
-            skip(pictures, sampling_of(self.params), 1, self.generator)
+        if self.params.method != "beam":
+            drawn = 1 if self.params.method == "sample" else self.params.drawn
+            skip(pictures, sampling_of(self.params), drawn, self.generator)
 
     def _say(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:
-        """Tokens int64 [B, N, max_length + 1] and log p [B, N], from best to worst."""
+        """Tokens int64 [B, N, max_length + 1] and log p or agreement [B, N], from best to worst."""
         if self.params.method == "beam":
             return candidates(self.speaker, features, search_of(self.params))
+        if self._agree is None:
+            return _ranked(*self._draw(features, count))
+        found, scores = candidates(self.speaker, features, search_of(self.params))
+        drawn, _ = self._draw(features, self.params.drawn)
+        # Where a search has found fewer captions than its beam is wide, the best one stands in for them.
+        there = (scores > -torch.inf)[:, :, None]
+        tokens = torch.cat([torch.where(there, found, found[:, :1]), drawn], 1)
+        agreement = self._agree(end_once(tokens, END).cpu().numpy())
+        return _ranked(tokens, torch.from_numpy(agreement).to(tokens.device, torch.float32))
+
+    def _draw(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:
         tokens, log_p = sample(self.speaker, features, sampling_of(self.params), count, self.generator)
-        scores, order = log_p.sum(-1).sort(-1, descending=True)
-        return tokens.gather(1, order[:, :, None].expand_as(tokens)), scores
+        return tokens, log_p.sum(-1)
 
     def _first(self, count: int, tokens: list[list[int]], scores: list[float]) -> list[Caption]:
         found: dict[str, float] = {}
@@ -104,6 +128,11 @@ class Writer(Generic[Seen]):
         return [Caption(*caption) for caption in found.items()]
 
 
+def _ranked(tokens: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
+    scores, order = scores.sort(dim=-1, descending=True, stable=True)
+    return tokens.gather(1, order[:, :, None].expand_as(tokens)), scores
+
+
 @torch.inference_mode()
 def write_captions(
     speaker: Speaker[Seen],
@@ -112,6 +141,7 @@ def write_captions(
     vocabulary: Vocabulary,
     params: GenerateParams,
     processes: Processes = ALONE,
+    agree: Agree | None = None,
 ) -> dict[int, str]:
     """The caption of each picture, by image id, in the order of ``ids``.
 
@@ -122,9 +152,10 @@ def write_captions(
         vocabulary: the model's own.
         params: how to search, and how many pictures at a time.
         processes: those that take turns; each gets all captions.
+        agree: how much captions agree, where their consensus is asked for.
     """
     captions: dict[int, str] = {}
-    write, place = Writer(speaker, vocabulary, params), 0
+    write, place = Writer(speaker, vocabulary, params, agree), 0
     starts = range(0, len(ids), params.batch_size)
     for start, _ in bar(processes.turns(starts), "captions", -(-len(starts) // processes.count), "batch"):
         write.skip(start - place)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from capflow.models.decoder import Seen, Speaker
 from capflow.models.rules import Rules, may_ask
+from capflow.text.vocabulary import PAD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,12 @@ def sample(
     missing = sampling.max_length + 2 - said.shape[1]
     tokens = torch.nn.functional.pad(said[:, 1:], (0, missing), value=sampling.end)
     return tokens.view(*shape[:2], -1), scores.view(shape)
+
+
+def end_once(said: Tensor, end: int) -> Tensor:
+    """Captions with padding behind their first end, int64 [..., T]."""
+    ends = said == end
+    return said.masked_fill((ends.int().cumsum(-1) - ends.int()) > 0, PAD)
 
 
 def skip(pictures: int, sampling: Sampling, count: int, generator: torch.Generator) -> None:

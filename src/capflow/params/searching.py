@@ -13,15 +13,16 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class GenerateParams(Section):
-    """How captions are searched for (``method: beam``), or drawn at random (``sample``).
+    """How captions are searched for (``method: beam``), drawn (``sample``), or chosen (``consensus``).
 
     ``models`` are folders below data/ensemble, or absolute paths, whose models speak along with
-    data/model. The formulas stand in :mod:`capflow.models.rules`, ``generate`` and ``sampling``.
+    data/model. The formulas stand in :mod:`capflow.models.rules`, ``generate`` and ``sampling``, and in
+    :mod:`capflow.evaluation.agreement`.
     """
 
     splits: Annotated[tuple[Split, ...], Field(min_length=1)]
     models: tuple[Annotated[str, Field(min_length=1)], ...]
-    method: Literal["beam", "sample"]
+    method: Literal["beam", "sample", "consensus"]
     max_length: Annotated[int, Field(ge=1, le=200)]
     min_length: Annotated[int, Field(ge=0)]
     no_repeat: Annotated[int, Field(ge=0, le=200)]
@@ -32,6 +33,7 @@ class GenerateParams(Section):
     temperature: Annotated[float, Field(ge=0.01, le=100)]
     top_k: Annotated[int, Field(ge=0, lt=2**31)]
     top_p: Annotated[float, Field(gt=0, le=1)]
+    drawn: Annotated[int, Field(ge=1, le=1000)] = 20
     seed: Seed
     batch_size: Count
 

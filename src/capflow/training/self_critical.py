@@ -29,7 +29,7 @@ from capflow.evaluation.ngrams import Captions
 from capflow.models.captioner import Captioner
 from capflow.models.devices import autocast
 from capflow.models.inputs import Inputs
-from capflow.models.sampling import Sampling, sample, skip
+from capflow.models.sampling import Sampling, end_once, sample, skip
 from capflow.params import TrainParams
 from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import PAD
@@ -58,8 +58,7 @@ class Rewards:
             captions: int64 [P, K, T], words and, if there is one, the end token; then padding.
         """
         images = np.repeat(np.searchsorted(self._rows, rows), captions.shape[1])
-        real = captions != PAD
-        said = Captions(captions[real], real.sum(2).ravel(), images)
+        said = Captions.of(captions, images, PAD)
         scores = self._cider(said)
         if self._bleu:
             scores += self._weight * self._bleu(said)
@@ -71,12 +70,6 @@ def advantage(rewards: Floats) -> Floats:
     count = rewards.shape[1]
     better: Floats = (rewards - rewards.mean(1, keepdims=True)) * count / (count - 1)
     return better
-
-
-def end_once(said: Tensor, end: int) -> Tensor:
-    """Captions with padding behind their first end, int64 [..., T]."""
-    ends = said == end
-    return said.masked_fill((ends.int().cumsum(-1) - ends.int()) > 0, PAD)
 
 
 class SelfCritical:

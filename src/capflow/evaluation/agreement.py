@@ -1,0 +1,35 @@
+"""Of many captions of a picture the one that is most like all of them.
+
+Minimum Bayes risk decoding (Kumar, Byrne: Minimum Bayes-Risk Decoding for Statistical Machine Translation,
+NAACL 2004) with CIDEr-D as the gain: the model's own captions c_1 .. c_K stand for what people may say, and
+
+    chosen = argmax over k of  1 / K * sum over j of CIDEr-D(c_k; c_j)
+
+Words weigh by how many pictures of the training split have them in a caption.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capflow.evaluation.cider import CiderD
+from capflow.evaluation.ngrams import Captions, Ids
+from capflow.text.vocabulary import PAD
+
+
+class Agreement:
+    """How much the captions of each picture agree with one another."""
+
+    def __init__(self, documents: Captions) -> None:
+        """Weigh n-grams by the captions of many pictures, whose rows need not follow one another."""
+        rows = np.unique(documents.images, return_inverse=True)[1].astype(np.int64)
+        self._documents = Captions(documents.words, documents.lengths, rows)
+
+    def __call__(self, captions: Ids) -> NDArray[np.float64]:
+        """The mean CIDEr-D of each caption against all captions of its picture, float64 [B, K], 0 to 10.
+
+        Args:
+            captions: int64 [B, K, T], words and, if there is one, the end token; then padding.
+        """
+        pictures, count, _ = captions.shape
+        said = Captions.of(captions, np.repeat(np.arange(pictures), count), PAD)
+        return CiderD(said, self._documents)(said).reshape(pictures, count)

@@ -1,0 +1,74 @@
+"""The caption that is most like all that were found and drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from capflow.evaluation.agreement import Agreement
+from capflow.evaluation.ngrams import Captions
+from capflow.models.captioning import Writer, sampling_of, search_of, write_captions
+from capflow.models.generate import candidates
+from capflow.models.inputs import EncodedPixels
+from capflow.models.sampling import end_once, sample
+from capflow.models.search import read_search, write_search
+from capflow.text.vocabulary import END
+from tests.tiny import CPU, VOCABULARY, captioner, captions, generate_params, pixels
+
+COUNT = 9
+PARAMS = generate_params(method="consensus", beam=3, drawn=6, batch_size=4, temperature=0.9)
+
+
+def agreement() -> Agreement:
+    """Words weighed by the captions of five pictures."""
+    told, ids = captions()
+    order = np.argsort(told.images, kind="stable")
+    words, lengths = told.said(order)
+    return Agreement(Captions(words, lengths, np.searchsorted(ids, told.images[order])))
+
+
+MODEL = captioner(0, sharpness=4, decoder={"batch_norm": True}, encoder={"features": "grid"})
+SEEN = EncodedPixels(pixels(COUNT), MODEL, CPU)
+
+
+@torch.inference_mode()
+def test_it_is_the_caption_that_agrees_most_with_those_of_the_beam_and_those_drawn() -> None:
+    features, agree = SEEN(np.arange(COUNT)), agreement()
+    found, _ = candidates(MODEL.decoder, features, search_of(PARAMS))
+    generator = torch.Generator().manual_seed(PARAMS.seed)
+    drawn, _ = sample(MODEL.decoder, features, sampling_of(PARAMS), PARAMS.drawn, generator)
+    every = end_once(torch.cat([found, drawn], 1), END)
+    best = agree(every.numpy()).argmax(1)
+    wanted = [VOCABULARY.decode(every[row, place].tolist()) for row, place in enumerate(best)]
+    written = Writer(MODEL.decoder, VOCABULARY, PARAMS, agree)(features, 30)
+    assert [said[0].text for said in written] == wanted
+    assert wanted != [VOCABULARY.decode(row.tolist()) for row in found[:, 0]]
+    assert len({place >= PARAMS.beam for place in best}) == 2, "both kinds are chosen"
+    assert all(said == sorted(said, key=lambda caption: -caption.log_p) for said in written)
+    assert max(map(len, written)) > PARAMS.beam
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_it_does_not_depend_on_the_pictures_beside_it(batch_size: int) -> None:
+    ids, params = [*range(COUNT)], PARAMS.model_copy(update={"batch_size": batch_size})
+    said = write_captions(MODEL.decoder, ids, SEEN, VOCABULARY, params, agree=agreement())
+    assert said == write_captions(MODEL.decoder, ids, SEEN, VOCABULARY, PARAMS, agree=agreement())
+    assert len(set(said.values())) > 1
+
+
+@torch.inference_mode()
+def test_pictures_that_others_caption_are_passed_over() -> None:
+    whole, part = (Writer(MODEL.decoder, VOCABULARY, PARAMS, agreement()) for _ in range(2))
+    wanted = whole(SEEN(np.arange(COUNT)))
+    part.skip(5)
+    assert part(SEEN(np.arange(5, COUNT))) == wanted[5:]
+
+
+def test_a_model_folder_has_no_captions_to_weigh_words_by(tmp_path: Path) -> None:
+    write_search(tmp_path, PARAMS)
+    written = read_search(tmp_path)
+    assert written is not None
+    assert (written.method, written.beam) == ("beam", PARAMS.beam)
+    with pytest.raises(ValueError, match="how much captions agree"):
+        Writer(MODEL.decoder, VOCABULARY, PARAMS)
