@@ -16,7 +16,7 @@ def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
-def recorded(folder: Path, weights: str = "none") -> None:
+def recorded(folder: Path, weights: str = "none", method: str = "beam") -> None:
     """Let DVC have the data/model of a folder on record, with scores of val."""
     shutil.copy(ROOT / "params.yaml", folder)
     shutil.copytree(ROOT / "data/sources/scenes", folder / "data/sources/scenes", dirs_exist_ok=True)
@@ -29,16 +29,23 @@ def recorded(folder: Path, weights: str = "none") -> None:
         yaml.safe_dump({"stages": {name: {} for name in ("train", "generate_captions", "evaluate")}})
     )
     model = dvcfiles.folder_digest(folder / "data/model", md5)
-    write_lock(folder, model, model, weights)
+    write_lock(folder, model, model, weights, method)
 
 
-def write_lock(folder: Path, trained: str, captioned: str, weights: str = "imagenet") -> None:
+def write_lock(
+    folder: Path, trained: str, captioned: str, weights: str = "imagenet", method: str = "beam"
+) -> None:
     """Write dvc.lock: the digests of the model that was trained, and of the one that captioned."""
     chosen = {"data.name": "scenes", "encoder": {"weights": weights}, "train": {"lr": 0.002}}
+    generate = {"generate": {"method": method, "models": []}}
     predictions = {"path": "data/predictions", "md5": "c.dir"}
     stages: dict[str, Any] = {
         "train": {"outs": [{"path": "data/model", "md5": trained}], "params": {"params.yaml": chosen}},
-        "generate_captions": {"deps": [{"path": "data/model", "md5": captioned}], "outs": [predictions]},
+        "generate_captions": {
+            "deps": [{"path": "data/model", "md5": captioned}],
+            "outs": [predictions],
+            "params": {"params.yaml": generate},
+        },
         "evaluate": {"deps": [predictions]},
     }
     (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))

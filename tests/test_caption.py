@@ -1,6 +1,7 @@
 """`capflow caption`: one model or several, the best captions, captions drawn at random."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ def test_a_folder_is_the_pictures_in_it(
         Path(name).parent.mkdir(exist_ok=True)
         shutil.copy("1.png" if "b" in name else "0.png", name)
     Path("holiday/notes.txt").write_text("of a day at the sea")
+    os.mkfifo("holiday/pipe.jpg")
     listed = said("--model", "a", "holiday", "0.png")
     assert [row["image"] for row in listed] == ["holiday/a.png", "holiday/b.PNG", "0.png"]
     assert listed == [

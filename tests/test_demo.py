@@ -128,4 +128,7 @@ def test_what_keeps_the_page_from_being_served_is_one_sentence(monkeypatch: pyte
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        assert refused("--port", port) == f"port {port} is taken by another program; choose one with --port."
+        assert (
+            refused("--port", port)
+            == f"port {port} is taken by another program; choose one with `capflow demo --port`."
+        )

@@ -95,6 +95,18 @@ def test_the_front_matter_is_what_hugging_face_s_pages_read(
     assert "names the licence at this card's head" in Path("own/README.md").read_text()
 
 
+def test_a_card_has_no_scores_of_captions_by_consensus_and_no_path_of_this_machine(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(checkout, weights=str(checkout / "mine.npz"), method="consensus")
+    assert run(monkeypatch, "export", "out") == 0
+    card = Path("out/README.md").read_text()
+    assert "None are on record for this model alone, searched for as it is here." in card
+    assert "0.8750" not in card
+    assert "The encoder started from `mine.npz`" in card
+    assert str(checkout) not in card
+
+
 def test_a_folder_is_given_on_with_what_its_card_says(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,12 @@ def test_a_folder_is_named_from_where_the_recipe_is_called_whatever_its_name(
     )
 
 
+def test_weights_that_are_not_there_are_refused_before_anything_runs(checkout: Path) -> None:
+    result = start(checkout, "own_photos.sh", PHOTOS_ROOT=str(checkout), ENCODER_WEIGHTS="gone.npz")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("ENCODER_WEIGHTS: there is no file gone.npz; ")
+
+
 @pytest.fixture(scope="module")
 def ablation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[str]]]:
     """A checkout, and what the ablation puts into the queue there: settings by name."""

@@ -67,6 +67,7 @@ def test_the_address_is_told_before_the_server_starts(
         "ui",
         f"--backend-store-uri=sqlite:///{tmp_path}/mlflow.db",
         "--port=5987",
+        "--workers=1",
     ]
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -134,7 +134,7 @@ def _data(facts: Facts) -> str:
 
 def _table(facts: Facts) -> str:
     if not facts.scores:
-        return "None are on record for this model alone."
+        return "None are on record for this model alone, searched for as it is here."
     told = {SCORES[name]: facts.scores[name] for name in SCORES if name in facts.scores}
     rows = [f"| {title} | {value:.4f} |" for title, value in told.items()]
     count = f"{facts.pictures:,} pictures" if facts.pictures else "the pictures"

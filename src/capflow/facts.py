@@ -40,7 +40,7 @@ class Facts:
         weights: what the encoder started from.
         start: what the whole model started from.
         rate: the learning rate.
-        scores: of this very model, and of no other.
+        scores: of this very model and no other, and of captions as it finds them alone.
         split: that was scored.
         pictures: how many were scored.
     """
@@ -78,11 +78,12 @@ def in_checkout(root: Path) -> Facts:
     known = Facts(
         name,
         kind_of(root, name),
-        weights=str(params["encoder"]["weights"]),
-        start=str(train.get("start", "")),
+        weights=_named(str(params["encoder"]["weights"])),
+        start=_named(str(train.get("start", ""))),
         rate=str(train.get("lr", "")),
     )
-    if not _is_scored(root, outs) or params.get("generate", {}).get("models"):
+    generate = params.get("generate", {})
+    if not _is_scored(root, outs) or generate.get("models") or generate.get("method") == "consensus":
         return known
     scores = read_json(root / project.METRICS / "scores.json")
     pictures = read_json(root / project.METRICS / "captions.json")["captions"]
@@ -93,11 +94,12 @@ def of_run(root: Path, row: Row) -> Facts:
     """What MLflow has on record about the model of a run."""
     told = row.params.get
     name = told("data.name", "")
-    scored = SPLIT_TAG in row.tags and told("generate.models", "()") == "()"
+    alone = told("generate.models", "()") == "()" and told("generate.method") != "consensus"
+    scored = SPLIT_TAG in row.tags and alone
     scores = {key: row.metrics[key] for key in SCORES if scored and key in row.metrics}
     split = row.tags[SPLIT_TAG] if scores else ""
-    weights, start, rate = (told(key, "") for key in ("encoder.weights", "train.start", "train.lr"))
-    return Facts(name, kind_of(root, name), weights, start, rate, scores, split)
+    weights, start = (_named(told(key, "")) for key in ("encoder.weights", "train.start"))
+    return Facts(name, kind_of(root, name), weights, start, told("train.lr", ""), scores, split)
 
 
 def in_card(folder: Path) -> Facts:
@@ -113,6 +115,11 @@ def kind_of(root: Path, name: str) -> str:
     """Of a data set in the catalogue of a checkout; nothing, where it is there no more."""
     path = root / project.SOURCES / name / "dataset.yaml"
     return str(yaml.safe_load(path.read_bytes())["kind"]) if name and path.is_file() else ""
+
+
+def _named(path: str) -> str:
+    """Where something lies on one machine is nothing to tell others: of an absolute path the last part."""
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def _is_scored(root: Path, outs: Mapping[Path, str]) -> bool:

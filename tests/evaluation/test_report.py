@@ -101,6 +101,12 @@ def test_the_page_shows_all_that_the_report_holds() -> None:
     assert "Random" not in text
 
 
+def test_a_training_too_short_for_steps_shows_the_mean_loss_of_epochs() -> None:
+    short = replace(report(), steps=[])
+    text = Page(build_report(short)).text
+    assert "step 20: 4step 20: 3" in text[text.index("Loss") : text.index("CIDEr of val")]
+
+
 def test_the_same_report_gives_the_same_bytes() -> None:
     assert build_report(report()) == build_report(report())
 

@@ -90,7 +90,9 @@ def _pictures_of(photo: Path) -> list[Path]:
     """A picture, or those of a folder by name; what lies in folders below it is not taken."""
     if not photo.is_dir():
         return [photo]
-    found = sorted(path for path in photo.iterdir() if path.name.lower().endswith(_ENDINGS))
+    ending = (path for path in photo.iterdir() if path.name.lower().endswith(_ENDINGS))
+    # A pipe would be waited for; a link to nowhere is to be told of.
+    found = sorted(path for path in ending if path.is_file() or path.is_symlink())
     if not found:
         raise CapflowError(
             f"{photo}: no picture lies in this folder (a file that ends with {', '.join(_ENDINGS)})."

@@ -26,7 +26,7 @@ def demo(
     for folder in model or []:
         if not (folder / "config.json").is_file():
             raise CapflowError(f"{folder}: holds no model; name a folder such as data/model.")
-    refuse_taken(port)
+    refuse_taken(port, "demo")
     from capflow.demo.answer import BEST
     from capflow.demo.choices import Offer, models_of, offered
     from capflow.demo.page import serve
@@ -39,8 +39,8 @@ def demo(
     serve(models, search, port, lambda: typer.echo(f"Open http://127.0.0.1:{port}/ ; Ctrl-C ends it."))
 
 
-def refuse_taken(port: int) -> None:
-    """Refuse a port of 127.0.0.1 that another program has.
+def refuse_taken(port: int, command: str) -> None:
+    """Refuse a port of 127.0.0.1 that another program has; `capflow COMMAND` takes another one.
 
     Raises:
         CapflowError: it is taken.
@@ -50,4 +50,6 @@ def refuse_taken(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise CapflowError(f"port {port} is taken by another program; choose one with --port.") from None
+            raise CapflowError(
+                f"port {port} is taken by another program; choose one with `capflow {command} --port`."
+            ) from None

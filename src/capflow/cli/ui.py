@@ -26,8 +26,9 @@ def ui(
     if store.uri.startswith(("http:", "https:")):
         typer.echo(f"All runs: {address().rstrip('/')}/{page}")
         return
-    refuse_taken(port)
+    refuse_taken(port, "ui")
     typer.echo(f"All runs: http://127.0.0.1:{port}/{page}")
     sys.stdout.flush()
-    command = [sys.executable, "-m", "mlflow", "ui", f"--backend-store-uri={store.uri}", f"--port={port}"]
+    options = [f"--backend-store-uri={store.uri}", f"--port={port}", "--workers=1"]  # for one who looks
+    command = [sys.executable, "-m", "mlflow", "ui", *options]
     os.execv(sys.executable, command)  # noqa: S606 - the server has this process, and the terminal's Ctrl-C

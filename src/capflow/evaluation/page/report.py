@@ -92,7 +92,9 @@ def _scores(scores: Mapping[str, float], absent: Mapping[str, str]) -> str:
 
 
 def _curves(steps: Rows, epochs: Rows) -> str:
-    train, val = points(steps, "step", "train_loss"), points(epochs, "step", "val_loss")
+    # A short training has fewer steps than are logged, but the mean of each epoch.
+    train = points(steps, "step", "train_loss") or points(epochs, "step", "train_loss")
+    val = points(epochs, "step", "val_loss")
     cider, rate = points(epochs, "epoch", "val_CIDEr"), points(steps, "step", "lr")
     reward, bad = points(steps, "step", "reward"), points(epochs, "epoch", "val_bad_endings")
     charts = (
