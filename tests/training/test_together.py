@@ -124,6 +124,7 @@ def prepare(folder: Path, method: str) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(chosen.model_dump(mode="json")))
     told, known = captions()
     told.save(folder / project.VOCAB / "train")
+    write_text(folder / project.VOCAB / "vocab.json", VOCABULARY.to_json())
     for split, rows in (("train", pixels(5)), ("val", pixels(9)), ("test", pixels(0))):
         ids = known.tolist() if split == "train" else [100 + row for row in range(len(rows))]
         write_json(folder / project.TENSORS / f"{split}.json", {"ids": ids})
