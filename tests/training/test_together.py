@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from capflow import project
-from capflow.files import read_json, write_json
+from capflow.files import read_json, write_json, write_text
 from capflow.models.captioner import save_captioner
 from tests.faults.trainings import lay_out, recorded
 from tests.tiny import VOCABULARY, captioner, captions, params, pixels
