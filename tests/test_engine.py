@@ -164,8 +164,11 @@ def test_an_agent_waits_for_the_last_checkpoint_of_the_first_process(troop: "Tro
 
 
 @pytest.mark.slow
-def test_an_agent_does_not_wait_for_a_machine_that_is_silent(troop: "Troop", tmp_path: Path) -> None:
-    codes = troop.run(tmp_path, f"{AGENTS}:silent_host", 2)
+@pytest.mark.parametrize("scenario", ["silent_host", "silent_at_the_end"])
+def test_an_agent_does_not_wait_for_a_machine_that_is_silent(
+    scenario: str, troop: "Troop", tmp_path: Path
+) -> None:
+    codes = troop.run(tmp_path, f"{AGENTS}:{scenario}", 2)
     assert codes == [-9, 1], said(tmp_path)
     assert "another machine does not answer" in said(tmp_path)
 

@@ -25,7 +25,7 @@ TIMEOUT = "CAPFLOW_TIMEOUT"
 """The environment variable that says for how many seconds a process waits for the others."""
 _SECONDS = 300.0
 _ONE = {"", "1"}
-_LOOKS, _PAUSE = 4, 0.5
+_PAUSE, _OVERLOOKED = 0.5, 2.0  # seconds
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
@@ -83,7 +83,7 @@ def launch(module: str) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(cores(_here(os.environ))))
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     if _several(os.environ):
-        Thread(target=_leave_when_stuck, daemon=True).start()
+        Thread(target=_leave_when_stuck, args=[patience(os.environ)], daemon=True).start()
     signal.signal(signal.SIGINT, _interrupted)
     try:
         run.run(_arguments(module))  # type: ignore[no-untyped-call]
@@ -171,17 +171,26 @@ def _interrupted_again(_: int, __: FrameType | None) -> None:
             os.kill(child, signal.SIGKILL)
 
 
-def _leave_when_stuck() -> None:
-    """End the agent where all of its processes have ended and it does not look.
+def _leave_when_stuck(waits: float) -> None:
+    """End the agent where none of its processes is at work any more and it does not come to an end itself.
 
-    It looks ten times a second, but where the network is cut while it speaks with another machine it waits
-    for an answer until the system gives the connection up, a quarter of an hour later. While one of them is
-    still alive it may well be that which the agent waits for, as it writes its last checkpoint.
+    It looks after them ten times a second, but where the network is cut while it speaks with another machine
+    it waits for an answer until the system gives the connection up, a quarter of an hour later. While one of
+    them is still alive it may well be that which the agent waits for, as it writes its last checkpoint. When
+    the agent has taken note of their end, it may also be that it waits for other machines, as long as it may.
+
+    Args:
+        waits: for how many seconds a process waits for the others.
     """
-    looks = 0
-    while looks < _LOOKS:
+    started, at_work = False, time.monotonic()
+    while True:
         time.sleep(_PAUSE)
-        looks = looks + 1 if _states() == {"Z"} else 0
+        states = _states()
+        started = started or bool(states)
+        if not started or states - {"Z"}:
+            at_work = time.monotonic()
+        elif time.monotonic() - at_work > (_OVERLOOKED if states else waits):
+            break
     sys.stderr.write("error: PET_RDZV_ENDPOINT: another machine does not answer; the same command goes on.\n")
     sys.stderr.flush()
     os._exit(1)

@@ -122,17 +122,16 @@ def test_what_is_no_picture_is_one_sentence(
 ) -> None:
     page = opened()
     page.goto(address)
-    choose(page, scene)
-    captions(page)
     (tmp_path / "<b>words.jpg").write_text("no picture")
-    choose(page, tmp_path / "<b>words.jpg")
-    page.get_by_role("alert").filter(has_text="cannot be read").wait_for()
-    told = page.get_by_role("alert").inner_text()
-    assert told.startswith("<b>words.jpg: cannot be read as a picture (")
-    assert page.locator(".told").count() == 0
-    choose(page, scene)
-    captions(page)
-    assert page.get_by_role("alert").inner_text() == ""
+    for _ in range(5):
+        choose(page, scene)
+        captions(page)
+        assert page.get_by_role("alert").inner_text() == ""
+        choose(page, tmp_path / "<b>words.jpg")
+        page.get_by_role("alert").filter(has_text="cannot be read").wait_for()
+        told = page.get_by_role("alert").inner_text()
+        assert told.startswith("<b>words.jpg: cannot be read as a picture (")
+        assert page.locator(".told").count() == 0
 
 
 def test_it_fits_a_small_screen(opened: Callable[..., Any], address: str, scene: Path) -> None:

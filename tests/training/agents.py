@@ -8,12 +8,15 @@ from pathlib import Path
 from threading import Thread
 from types import FrameType
 
+from torch.distributed.elastic.rendezvous.dynamic_rendezvous import DynamicRendezvousHandler
+
 from capflow.engine import launch
 from tests.checkout import ROOT
 
 SLOW = 3.0
 """Seconds for a last checkpoint: more than an agent that waits for another machine has."""
 PATIENCE = 60.0
+_AT_WORK = [f"first-{rank}" for rank in range(4)]
 
 
 def slow_first() -> None:
@@ -30,21 +33,41 @@ def _stop_later() -> None:
 
 def silent_host() -> None:
     """Two machines; the one that all others ask does not answer any more, and then the processes end."""
+    _two_machines(_AT_WORK)
+
+
+def silent_at_the_end() -> None:
+    """As there, but only when the other agent has seen the end of its processes and takes its leave."""
+    shutdown = DynamicRendezvousHandler.shutdown
+
+    def late(handler: DynamicRendezvousHandler) -> bool:
+        Path("leaving").touch()
+        _wait_for("silent")
+        return shutdown(handler)
+
+    os.environ |= {"CAPFLOW_TIMEOUT": "5"}
+    if os.environ["RANK"] != "0":
+        setattr(DynamicRendezvousHandler, "shutdown", late)  # noqa: B010 -- no type can be told of it
+        os.environ |= {"ENDS_AFTER": "first-0"}
+    _two_machines(["leaving"])
+
+
+def _two_machines(work: list[str]) -> None:
     host = os.environ["RANK"] == "0"
     _choose(PET_NNODES="2", PET_RDZV_CONF=f"is_host={int(host)}")
     if host:
-        _fall_silent()
+        _fall_silent(work)
     else:
         Path("other").write_text(str(os.getpid()))
     sys.exit(launch(__name__))
 
 
-def _fall_silent() -> None:
-    """Stop this process when all are at work, and end it when the other agent has ended."""
+def _fall_silent(when: list[str]) -> None:
+    """Stop this process when there are some files, and end it when the other agent has ended."""
     agent = os.getpid()
     if os.fork():
         return
-    _wait_for(*(f"first-{rank}" for rank in range(4)))
+    _wait_for(*when)
     os.kill(agent, signal.SIGSTOP)
     Path("silent").touch()
     until = time.monotonic() + PATIENCE
@@ -89,7 +112,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _save)
     Path(f"{attempt}-{rank}").touch()
     if attempt == "first" and (several or rank == "1"):
-        _wait_for("silent" if several else "first-0")
+        _wait_for(os.environ.get("ENDS_AFTER", "silent") if several else "first-0")
         time.sleep(2 if several else 0)  # by then the agent has asked
         sys.exit(9)
     time.sleep(PATIENCE)

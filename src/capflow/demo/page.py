@@ -69,13 +69,13 @@ class _Visit:
             self._model = ui.select(names, value=next(iter(models)), label="Model")
             self._model.on_value_change(self._choose)
             self._hint = ui.label(models[self._model.value].hint).props("aria-live=polite").classes("hint")
-            self._upload = self._uploader()
+            self._uploader()
             # Both are there from the beginning, so that screen readers say what comes to stand in them.
             self._status = ui.label().props("role=status").classes("status")
             self._trouble = ui.html(sanitize=False).props("role=alert").classes("trouble")
             self._told = ui.html(sanitize=False)
 
-    def _uploader(self) -> Any:
+    def _uploader(self) -> None:
         upload = ui.upload(
             auto_upload=True,
             max_file_size=_LARGEST * 2**20,
@@ -83,13 +83,14 @@ class _Visit:
             on_rejected=lambda: self._refuse(_TOO_LARGE),
         )
         upload.on("failed", lambda: self._refuse(_UNSENT), args=[])
+        # A file that it has sent cannot be chosen once more until it forgets it, as it does by itself: told
+        # to by the server, it might already be sending the next one, and break off.
+        upload.on("finish", js_handler=f"() => runMethod({upload.id}, 'reset', [])")
         upload.add_slot("header", _BUTTON)
         upload.add_slot("list", "<span></span>")
-        return upload
 
     async def _take(self, event: Any) -> None:
         self._picture = (await event.file.read(), event.file.name)
-        self._upload.reset()  # or the same file could not be chosen once more
         await self._tell()
 
     async def _choose(self) -> None:
@@ -119,7 +120,6 @@ class _Visit:
     def _refuse(self, trouble: str) -> None:
         """Say why a file was not taken; what was told of the last picture would mislead now."""
         self._picture = self._asked = None
-        self._upload.reset()
         self._show("", trouble)
 
     def _show(self, status: str, trouble: str = "", told: str = "") -> None:

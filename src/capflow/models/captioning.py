@@ -105,7 +105,7 @@ class Writer(Generic[Seen]):
         """Tokens int64 [B, N, max_length + 1] and log p or agreement [B, N], from best to worst."""
         if self.params.method == "beam":
             return candidates(self.speaker, features, search_of(self.params))
-        if self._agree is None:
+        if self.params.method == "sample" or self._agree is None:  # a consensus always has it
             return _ranked(*self._draw(features, count))
         found, scores = candidates(self.speaker, features, search_of(self.params))
         drawn, _ = self._draw(features, self.params.drawn)
