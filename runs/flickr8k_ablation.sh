@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Flickr8k, one change at a time: decoders, smoothing, beams, a fine-tuned encoder, self-critical training.
 #
-# Each line below is an experiment of its own, runs/flickr8k.sh with changes, in DVC's queue; nothing runs yet. The
-# first is the base: attention over the grid of a frozen MobileNetV2, smoothing 0.1, beam 3. The others say what
-# differs from it. Then
+# Each line below is an experiment of its own, runs/flickr8k_attention.sh with changes, in DVC's queue; nothing runs
+# yet. The first is the base: attention over the grid of a frozen MobileNetV2, smoothing 0.1, beam 3. The others say
+# what differs from it. Then
 #
 #     dvc queue start                     # in the background, one after another: what two share is computed once
 #     dvc queue status                    # also says what failed; dvc queue logs NAME says why
@@ -29,19 +29,20 @@ if [[ "${1:-}" == --table ]]; then
     exit
 fi
 
-base=(encoder.features=grid encoder.mirrored=false decoder.name=attention generate.beam=3)
+base=(encoder.mirrored=false)
 lstm=(encoder.features=pooled decoder.name=lstm)
 updown=(decoder.name=updown)
-transformer=(decoder.name=transformer decoder.layers=2 decoder.hidden=1024 decoder.dropout=0.2 train.lr=0.0005)
+transformer=(decoder.name=transformer decoder.layers=2 decoder.hidden=1024 decoder.dropout=0.2 train.lr=0.0005
+    train.self_critical.lr=0.0002)
 tuned=(encoder.trainable=true train.encoder.from_epoch=4 train.encoder.from_layer="${ENCODER_LAYER:-features.14}"
     train.encoder.rate=0.05)
-critical=(train.self_critical.epochs=5)
+critical=(train.self_critical.epochs=5 train.self_critical.lr=0.0006)
 
 more=("$@")
 # experiment NAME SETTINGS: put it into the queue.
 experiment() {
     local settings=("${base[@]}" "${@:2}")
-    "$runs/flickr8k.sh" --queue --name "ablation-$1" "${settings[@]/#/--set-param=}" "${more[@]}"
+    "$runs/flickr8k_attention.sh" --queue --name "ablation-$1" "${settings[@]/#/--set-param=}" "${more[@]}"
 }
 
 experiment base
@@ -57,6 +58,6 @@ experiment critical-beam-1 "${critical[@]}" generate.beam=1
 experiment critical-bleu "${critical[@]}" train.self_critical.bleu=1.0
 experiment critical-plain "${critical[@]}" train.label_smoothing=0.0
 experiment tuned-critical "${tuned[@]}" "${critical[@]}"
-experiment transformer-critical "${transformer[@]}" "${critical[@]}"
+experiment transformer-critical "${critical[@]}" "${transformer[@]}"
 experiment transformer-tuned "${transformer[@]}" "${tuned[@]}"
-experiment transformer-tuned-critical "${transformer[@]}" "${tuned[@]}" "${critical[@]}"
+experiment transformer-tuned-critical "${critical[@]}" "${transformer[@]}" "${tuned[@]}"
