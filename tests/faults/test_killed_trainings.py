@@ -72,6 +72,17 @@ def test_row_28_killed_after_a_few_steps(folder: Path, whole: Path, stable: Kenn
     assert "going on after step" in said(folder)
 
 
+def test_row_28_killed_while_the_record_is_made(folder: Path, whole: Path, stable: Kennel) -> None:
+    """MLflow can neither use nor mend a store that was left half made."""
+    (folder / "mlflow.db").unlink()
+    process = stable.start(folder)
+    wait_until((folder / "mlflow.db.new").exists)
+    os.kill(process, signal.SIGKILL)
+    assert stable.exit_code(process) == -signal.SIGKILL
+    assert not (folder / "mlflow.db").exists()
+    assert_ends_alike(stable, folder, whole)
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 )

@@ -95,6 +95,8 @@ def reach() -> tuple[str, MlflowClient, str]:
         _refuse_slips(uri, path)
     try:
         with translated(uri), FileLock(project.store() / "mlflow.lock"):
+            if path and not (path.is_file() and path.stat().st_size):
+                _make(path)
             client = _client(uri)
             return uri, client, given(uri, _experiment(client, uri))
     except (RefusedError, GoneError) as error:
@@ -102,6 +104,21 @@ def reach() -> tuple[str, MlflowClient, str]:
             f"MLflow: what answers at {shown(uri)} is no store of MLflow's ({error}); "
             "correct MLFLOW_TRACKING_URI."
         ) from None
+
+
+def _make(path: Path) -> None:
+    """Let MLflow make a store beside its place, and move it there when it is whole.
+
+    It takes many steps and some seconds; a store that was left between two steps it can neither use nor mend.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    beside = path.with_name(f"{path.name}.new")
+    for left in (beside, beside.with_name(f"{beside.name}-journal")):
+        left.unlink(missing_ok=True)
+    made = SqlAlchemyStore(f"{_FILE}{beside}", (project.root() / "mlartifacts").as_uri())
+    made.engine.dispose()
+    beside.replace(path)
 
 
 @contextmanager

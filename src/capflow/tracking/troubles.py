@@ -54,8 +54,9 @@ def translated(uri: str) -> Iterator[None]:
 
 def away(uri: str, error: Exception) -> AwayError:
     """That a store cannot be used now."""
+    what = "see to that file" if uri.startswith("sqlite:") else "start the server"
     return AwayError(
-        f"MLflow: the store {shown(uri)} cannot be used ({reason(error)}); start the server, or correct "
+        f"MLflow: the store {shown(uri)} cannot be used ({reason(error)}); {what}, or correct "
         "MLFLOW_TRACKING_URI."
     )
 
