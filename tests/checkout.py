@@ -85,13 +85,18 @@ def copy(folder: Path, wanted: Callable[[str], bool]) -> None:
             shutil.copy(ROOT / name, folder / name)
 
 
-def make_checkout(folder: Path, changes: Changes = SMALL) -> None:
-    """Fill a folder: a repository with small parameters, by default of scenes, its pipeline run once."""
+def lay_out(folder: Path, changes: Changes) -> None:
+    """Fill a folder: a repository with changed parameters, whose pipeline has not run."""
     copy(folder, lambda name: not name.startswith("metrics/") and name != "dvc.lock")
     change(folder, changes)
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "start")
+
+
+def make_checkout(folder: Path, changes: Changes = SMALL) -> None:
+    """Fill a folder: a repository with small parameters, by default of scenes, its pipeline run once."""
+    lay_out(folder, changes)
     assert ran(run(folder, "dvc", "repro")) == STAGES
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "first run")

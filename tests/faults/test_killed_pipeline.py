@@ -1,14 +1,16 @@
-"""The training of the pipeline, by DVC: killed, stopped and orphaned, it ends in the same dvc.lock."""
+"""The pipeline, by DVC: killed in each stage, stopped and orphaned in training, it ends in the same lock."""
 
 import os
+import random
 import signal
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.checkout import SMALL, environment, make_checkout, ran, run
+from tests.checkout import SMALL, STAGES, environment, lay_out, make_checkout, ran, run
 from tests.faults.trainings import wait_until
 
 pytestmark = pytest.mark.slow
@@ -16,12 +18,39 @@ pytestmark = pytest.mark.slow
 COMMAND = ("dvc", "repro", "--force", "--no-run-cache", "--single-item", "train")
 
 
+PARAMS = {
+    **SMALL["params.yaml"],
+    "train": {**SMALL["params.yaml"]["train"], "epochs": 20},  # long enough to be hit
+}
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("capflow")
-    train = {**SMALL["params.yaml"]["train"], "epochs": 20}  # long enough to be hit
-    make_checkout(folder, {**SMALL, "params.yaml": {**SMALL["params.yaml"], "train": train}})
+    make_checkout(folder, {**SMALL, "params.yaml": PARAMS})
     return folder
+
+
+def test_killed_in_each_stage_the_pipeline_ends_in_the_same_lock(checkout: Path, tmp_path: Path) -> None:
+    """All processes at once, as when a machine goes down: DVC, the stage and what it started."""
+    lay_out(tmp_path, {**SMALL, "params.yaml": PARAMS})
+    draw, hit = random.Random(1), set()
+    for stage in STAGES:
+        for attempt in range(2):
+            said = tmp_path / f"{stage}-{attempt}.txt"
+            with said.open("w") as stream:
+                process = subprocess.Popen(
+                    ("dvc", "repro"), cwd=tmp_path, env=environment(), stdout=stream, start_new_session=True
+                )
+            wait_until(lambda: stage in ran(said.read_text()) or process.poll() is not None)  # noqa: B023
+            time.sleep(draw.uniform(0, 3))
+            if process.poll() is None:
+                hit.add(ran(said.read_text())[-1])
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    assert len(hit) >= 6, hit
+    run(tmp_path, "dvc", "repro")
+    assert (tmp_path / "dvc.lock").read_bytes() == (checkout / "dvc.lock").read_bytes()
 
 
 def train(checkout: Path) -> "subprocess.Popen[bytes]":
