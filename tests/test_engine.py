@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -153,6 +154,37 @@ def test_the_variable_is_named_that_says_where_others_are(variables: dict[str, s
 def test_a_stop_of_another_machine_is_told_on(codes: list[int], code: int) -> None:
     failures = {rank: SimpleNamespace(exitcode=each) for rank, each in enumerate(codes)}
     assert engine._told(failures) == code
+
+
+@pytest.mark.parametrize(
+    ("looks", "seen", "leaves_after"),
+    [
+        (0.1, [set(), {"S"}, *9 * [{"Z"}]], 6),
+        (0.1, [{"S"}, *9 * [{"Z", "R"}]], None),
+        (0.1, [{"S"}, {"Z"}, {"Z"}, {"Z"}, {"S"}, *9 * [{"Z"}]], 9),
+        (0.1, 99 * [set()], None),
+        (0.1, [{"S"}, {"Z"}, *99 * [set()]], 21),
+        (8.0, [{"S"}, *31 * [{"Z"}], {"S"}], None),
+        (8.0, [{"S"}, *99 * [{"Z"}]], 33),
+    ],
+)
+def test_an_agent_leaves_when_it_has_not_looked_at_ended_processes_for_long(
+    looks: float, seen: list[set[str]], leaves_after: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PET_MONITOR_INTERVAL says how often it looks: until then processes that have ended well lie there."""
+    states, ended = iter(seen), []
+
+    def leave(code: int) -> None:
+        ended.append(code)
+        raise SystemExit(code)
+
+    monkeypatch.setattr(engine, "_states", lambda: next(states))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises((SystemExit, StopIteration)):
+        engine._leave_when_stuck(10.0, looks)
+    assert ended == ([] if leaves_after is None else [1])
+    assert leaves_after is None or len(seen) - len([*states]) == leaves_after
 
 
 @pytest.mark.slow

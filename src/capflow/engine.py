@@ -82,11 +82,13 @@ def launch(module: str) -> int:
 
     os.environ.setdefault("OMP_NUM_THREADS", str(cores(_here(os.environ))))
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
-    if _several(os.environ):
-        Thread(target=_leave_when_stuck, args=[patience(os.environ)], daemon=True).start()
     signal.signal(signal.SIGINT, _interrupted)
     try:
-        run.run(_arguments(module))  # type: ignore[no-untyped-call]
+        arguments = _arguments(module)
+        if _several(os.environ):
+            waits = patience(os.environ), arguments.monitor_interval
+            Thread(target=_leave_when_stuck, args=waits, daemon=True).start()
+        run.run(arguments)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         return _told(error.failures)
     except SignalException as stop:
@@ -171,7 +173,7 @@ def _interrupted_again(_: int, __: FrameType | None) -> None:
             os.kill(child, signal.SIGKILL)
 
 
-def _leave_when_stuck(waits: float) -> None:
+def _leave_when_stuck(waits: float, looks: float) -> None:
     """End the agent where none of its processes is at work any more and it does not come to an end itself.
 
     It looks after them ten times a second, but where the network is cut while it speaks with another machine
@@ -181,15 +183,16 @@ def _leave_when_stuck(waits: float) -> None:
 
     Args:
         waits: for how many seconds a process waits for the others.
+        looks: after how many seconds the agent looks again, where the user wants it to do so less often.
     """
-    started, at_work = False, time.monotonic()
+    started, idle = False, 0.0
     while True:
         time.sleep(_PAUSE)
         states = _states()
         started = started or bool(states)
-        if not started or states - {"Z"}:
-            at_work = time.monotonic()
-        elif time.monotonic() - at_work > (_OVERLOOKED if states else waits):
+        # Pauses are counted, and no clock is asked: it goes on while the agent itself is stopped.
+        idle = idle + _PAUSE if started and not states - {"Z"} else 0.0
+        if idle >= (max(_OVERLOOKED, 2 * looks) if states else waits):
             break
     sys.stderr.write("error: PET_RDZV_ENDPOINT: another machine does not answer; the same command goes on.\n")
     sys.stderr.flush()

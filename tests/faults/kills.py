@@ -117,11 +117,13 @@ def main() -> None:
             lasted = time.monotonic() - began
             kills = killed(folders[1], args.kills, args.longest, random.Random(decoder))
             alone, disturbed = map(left, folders)
+            resumed = (folders[1] / "log.txt").read_text().count("going on after step")
         for name, expected in alone.items():
             if disturbed[name] != expected:
                 sys.exit(f"error: {decoder}: {name} differs after {kills} kills")
         total += kills
-        print(f"{decoder}: {lasted:.0f} s undisturbed; {kills} kills, everything equal", flush=True)  # noqa: T201
+        told = f"{kills} kills, {resumed} times on from a checkpoint, everything equal"
+        print(f"{decoder}: {lasted:.0f} s undisturbed; {told}", flush=True)  # noqa: T201
     print(f"{total} kills, everything equal")  # noqa: T201
 
 

@@ -44,14 +44,16 @@ def test_row_28_killed_many_times_the_training_ends_in_the_same_bytes(
     left_alone(stable, whole)
     lasts = time.monotonic() - began
     hits = 0
-    for _ in range(KILLS):
+    for _ in range(10 * KILLS):  # some come when a training has ended: these do not count
+        if hits == KILLS:
+            break
         process = stable.start(folder)
         time.sleep(draw.uniform(0, lasts))
         os.kill(process, signal.SIGKILL)
         hits += stable.exit_code(process) == -signal.SIGKILL
         if not checkpoints(folder):
             shutil.rmtree(folder / "data/model", ignore_errors=True)  # as DVC does before it runs a stage
-    assert hits
+    assert hits == KILLS
     model = folder / "data/model"
     assert not model.exists() or not any(path.suffix == ".tmp" for path in model.iterdir())
     assert stable.exit_code(stable.start(folder)) == 0, said(folder)
