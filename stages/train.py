@@ -135,7 +135,7 @@ def build_trainer(
     told = open_batches("val", params)
     validate = Validation.of(model, (ids, looked_at), told, references, vocabulary, params, processes)
     train = Split(open_batches("train", params), seen, views)
-    drawn = sampling_of(params.generate.greedy())
+    drawn = sampling_of(params.generate.greedy(params.train.batch_size))
     return Trainer(model, train, validate, drawn, params.train, recorder, processes, validate.shown)
 
 

@@ -14,7 +14,7 @@ from tests.checkout import ROOT
 
 SOURCE = ROOT / "src" / "capflow"
 LAYERS = [
-    *("errors", "memory", "interruption", "engine", "bars", "processes", "joining"),
+    *("errors", "memory", "interruption", "stuck", "engine", "bars", "processes", "joining"),
     *("files", "locks", "project", "scratch", "dvcfiles", "sections", "params"),
     *("text", "data", "models", "evaluation", "training"),
 ]

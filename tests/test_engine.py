@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from capflow import engine
+from capflow import engine, stuck
 from capflow.errors import CapflowError
 from tests.checkout import ROOT, environment
 
@@ -178,11 +178,11 @@ def test_an_agent_leaves_when_it_has_not_looked_at_ended_processes_for_long(
         ended.append(code)
         raise SystemExit(code)
 
-    monkeypatch.setattr(engine, "_states", lambda: next(states))
+    monkeypatch.setattr(stuck, "_states", lambda: next(states))
     monkeypatch.setattr(time, "sleep", lambda _: None)
     monkeypatch.setattr(os, "_exit", leave)
     with pytest.raises((SystemExit, StopIteration)):
-        engine._leave_when_stuck(10.0, looks)
+        stuck.leave(5.0, looks)
     assert ended == ([] if leaves_after is None else [1])
     assert leaves_after is None or len(seen) - len([*states]) == leaves_after
 

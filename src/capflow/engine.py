@@ -10,14 +10,13 @@ import logging
 import os
 import signal
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Mapping
 from contextlib import redirect_stderr, suppress
-from pathlib import Path
 from threading import Thread
 from types import FrameType
 
+from capflow import stuck
 from capflow.errors import CapflowError
 from capflow.interruption import EXIT_CODE, heard
 
@@ -25,7 +24,6 @@ TIMEOUT = "CAPFLOW_TIMEOUT"
 """The environment variable that says for how many seconds a process waits for the others."""
 _SECONDS = 300.0
 _ONE = {"", "1"}
-_PAUSE, _OVERLOOKED = 0.5, 2.0  # seconds
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
@@ -87,7 +85,7 @@ def launch(module: str) -> int:
         arguments = _arguments(module)
         if _several(os.environ):
             waits = patience(os.environ), arguments.monitor_interval
-            Thread(target=_leave_when_stuck, args=waits, daemon=True).start()
+            Thread(target=stuck.leave, args=waits, daemon=True).start()
         run.run(arguments)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         return _told(error.failures)
@@ -168,51 +166,9 @@ def _interrupted(_: int, __: FrameType | None) -> None:
 
 
 def _interrupted_again(_: int, __: FrameType | None) -> None:
-    for child in _children():  # of whom the system does not tell, torchrun ends later
+    for child in stuck.children():  # of whom the system does not tell, torchrun ends later
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-
-
-def _leave_when_stuck(waits: float, looks: float) -> None:
-    """End the agent where none of its processes is at work any more and it does not come to an end itself.
-
-    It looks after them ten times a second, but where the network is cut while it speaks with another machine
-    it waits for an answer until the system gives the connection up, a quarter of an hour later. While one of
-    them is still alive it may well be that which the agent waits for, as it writes its last checkpoint. When
-    the agent has taken note of their end, it may also be that it waits for other machines, as long as it may.
-
-    Args:
-        waits: for how many seconds a process waits for the others.
-        looks: after how many seconds the agent looks again, where the user wants it to do so less often.
-    """
-    started, idle = False, 0.0
-    while True:
-        time.sleep(_PAUSE)
-        states = _states()
-        started = started or bool(states)
-        # Pauses are counted, and no clock is asked: it goes on while the agent itself is stopped.
-        idle = idle + _PAUSE if started and not states - {"Z"} else 0.0
-        if idle >= (max(_OVERLOOKED, 2 * looks) if states else waits):
-            break
-    sys.stderr.write("error: PET_RDZV_ENDPOINT: another machine does not answer; the same command goes on.\n")
-    sys.stderr.flush()
-    os._exit(1)
-
-
-def _states() -> set[str]:
-    """The states of the agent's processes, by the system's letters; Z: ended, and not yet looked at."""
-    states = set()
-    for child in _children():
-        with suppress(OSError):
-            states.add(Path(f"/proc/{child}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0])
-    return states
-
-
-def _children() -> list[int]:
-    """The agent's processes; none where the system does not tell of them."""
-    with suppress(FileNotFoundError):
-        return [*map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split())]
-    return []
 
 
 def _several(environment: Mapping[str, str]) -> bool:

@@ -90,14 +90,20 @@ def failed(folder: Path) -> NoReturn:
 
 
 def left(folder: Path) -> dict[str, object]:
-    """What a training has left: digests, and the numbers of its only run in the record."""
+    """What a training has left: digests, and the numbers of its runs in the record.
+
+    One that was killed after its end is done once more, in a run of its own that has the same numbers.
+    """
     digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
+    numbers: dict[str, list[tuple[object, ...]]] = {}
     with sqlite3.connect(folder / "mlflow.db") as store:
-        runs = store.execute("select status from runs").fetchall()
-        numbers = store.execute(
-            "select key, step, value from metrics where key not in ('captions_per_second', 'train_seconds')"
-        ).fetchall()
-    return digests | {"runs": runs, "numbers": sorted(numbers)}
+        for run, *number in store.execute(
+            "select run_uuid, key, step, value from metrics"
+            " where key not in ('captions_per_second', 'train_seconds') order by key, step"
+        ):
+            numbers.setdefault(run, []).append(tuple(number))
+    store.close()
+    return digests | {"numbers": {tuple(each) for each in numbers.values()}}
 
 
 def main() -> None:

@@ -35,9 +35,17 @@ def validation(
     model: Captioner, references: dict[int, list[str]], batches: Batches | None = None
 ) -> Validation:
     pictures = (IDS, EncodedPixels(pixels(len(IDS)), model, CPU))
-    return Validation.of(
-        model, pictures, batches or told(), references, VOCABULARY, params(generate=WIDE | {"batch_size": 2})
-    )
+    chosen = params(generate=WIDE | {"batch_size": 1}, train={"batch_size": 2})
+    return Validation.of(model, pictures, batches or told(), references, VOCABULARY, chosen)
+
+
+def test_pictures_come_in_batches_of_training() -> None:
+    """Sums are rounded by the size of a batch, and only what train says tells trainings apart."""
+    sizes: list[int] = []
+    model = sharp_model()
+    model.encoder.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    validation(model, REFERENCES)()
+    assert sizes == [2, 2, 1]
 
 
 def test_it_is_the_cider_of_greedy_captions_of_the_model_as_it_is() -> None:

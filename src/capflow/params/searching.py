@@ -37,10 +37,11 @@ class GenerateParams(Section):
     seed: Seed
     batch_size: Count
 
-    def greedy(self) -> "GenerateParams":
-        """The likeliest word each time; only the greatest length is kept of the search."""
+    def greedy(self, batch_size: int) -> "GenerateParams":
+        """The likeliest word each time, of so many pictures at once; only the greatest length is kept."""
         plain = {"method": "beam", "beam": 1, "groups": 1, "min_length": 0, "no_repeat": 0}
-        return self.model_copy(update=plain | {"temperature": 1.0, "top_k": 0, "top_p": 1.0})
+        drawn = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
+        return self.model_copy(update=plain | drawn | {"batch_size": batch_size})
 
     @field_validator("splits")
     @classmethod

@@ -114,7 +114,8 @@ class Validation:
         """Prepare the references once; ``processes`` take turns with the pictures."""
         ids, inputs = pictures
         cider = CiderScorer({image: references[image] for image in ids})
-        greedy, precision = params.generate.greedy(), params.train.precision
+        # Sums are rounded as the size of a batch has it: it must be one by which trainings are told apart.
+        greedy, precision = params.generate.greedy(params.train.batch_size), params.train.precision
         return cls(model, ids, inputs, batches, precision, vocabulary, greedy, cider, processes)
 
     def __call__(self) -> Row:
