@@ -71,3 +71,10 @@ def test_differences_of_metrics_and_plots(checkout: Path, tmp_path: Path) -> Non
     run(checkout, "dvc", "plots", "diff", "HEAD", "temp", "-o", str(tmp_path / "plots"))
     page = (tmp_path / "plots" / "index.html").read_text()
     assert page.count('"rev": "temp"') > 1
+
+
+def test_what_two_experiments_share_is_trained_once(checkout: Path) -> None:
+    output = run(checkout, "dvc", "exp", "run", "--temp", "-S", "train.lr=0.02", "-S", "generate.beam=2")
+    assert "Stage 'train' is cached" in output
+    assert ran(output) == ["generate_captions", "evaluate"]
+    assert len([row for row in rows(checkout) if row[1] == "0.02"]) == 2

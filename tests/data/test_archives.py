@@ -78,6 +78,8 @@ def test_pictures_are_known_by_their_file_names(tmp_path: Path) -> None:
 
 def test_names_what_is_no_archive(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
+    with pytest.raises(CapflowError, match=r"x\.zip: there is no such file"), archives.pictures_in(path):
+        pass
     path.write_bytes(b"<html>")
     with pytest.raises(CapflowError, match=r"x\.zip: not a sound ZIP"), archives.pictures_in(path):
         pass

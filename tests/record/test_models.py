@@ -125,7 +125,8 @@ def test_a_model_can_be_asked_by_its_address(
     assert len(set(told)) == 1
     code = run("caption", "--model", "models:/capflow@champion", "a.png")
     assert re.fullmatch(
-        r"error: models:/capflow@champion: cannot be fetched \(.*\); `make ui` .*\.", str(code)
+        r"error: models:/capflow@champion: cannot be fetched \(.*[^.]\); .*`capflow promote` makes .*\.",
+        str(code),
     )
 
 

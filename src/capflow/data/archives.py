@@ -78,6 +78,8 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise CapflowError(
             f"{path}: refused, because {error}; take the archive from another place."
         ) from None
+    except FileNotFoundError:
+        raise CapflowError(f"{path}: there is no such file; fetch or make it (`dvc repro`).") from None
     except zipcheck.UNSOUND as error:
         raise CapflowError(f"{path}: not a sound ZIP archive ({error}); fetch or make it again.") from None
     with archive:

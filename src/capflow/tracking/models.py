@@ -235,7 +235,7 @@ def fetch(address: str, target: Path) -> Path:
         with translated(uri), _for_all(uri):
             place = download_artifacts(address, dst_path=str(target), tracking_uri=uri, registry_uri=uri)
     except (GoneError, RefusedError) as error:
-        raise _absent(address, f"cannot be fetched ({error})") from None
+        raise _absent(address, f"cannot be fetched ({str(error).rstrip('.')})") from None
     found = Path(place)
     folder = found / "artifacts" / "model"
     if not (folder / "config.json").is_file():
@@ -258,4 +258,5 @@ def _for_all(uri: str) -> Iterator[None]:
 
 
 def _absent(address: str, what: str) -> CapflowError:
-    return CapflowError(f"{address}: {what}; `make ui` shows what there is.")
+    made = ", and `capflow promote` makes a champion" if address.endswith("@champion") else ""
+    return CapflowError(f"{address}: {what}; `make ui` shows what there is{made}.")
