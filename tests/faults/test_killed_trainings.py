@@ -54,8 +54,9 @@ def test_row_28_killed_many_times_the_training_ends_in_the_same_bytes(
         if not checkpoints(folder):
             shutil.rmtree(folder / "data/model", ignore_errors=True)  # as DVC does before it runs a stage
     assert hits == KILLS
-    model = folder / "data/model"
-    assert not model.exists() or not any(path.suffix == ".tmp" for path in model.iterdir())
+    left = folder / "data/model/.model.safetensors.1.tmp"  # as one of the kills may well have left it
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("half a model")
     assert stable.exit_code(stable.start(folder)) == 0, said(folder)
     assert results(folder) == results(whole)
     # One that was killed after its end is done once more, like one that was forced, in a run of its own.

@@ -102,7 +102,12 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
 
 
 def save_captioner(folder: Path, model: Captioner, vocabulary: Vocabulary) -> None:
-    """Write a model folder; the weights come last, so that a folder with weights is whole."""
+    """Write a model folder; the weights come last, so that a folder with weights is whole.
+
+    What a process that was killed meanwhile has left there is removed.
+    """
+    for left in folder.glob(".*.tmp"):
+        left.unlink()
     write_json(folder / "config.json", model.config.model_dump(), indent=2)
     write_text(folder / "vocab.json", vocabulary.to_json())
     # safetensors takes no two names for one tensor, which tied words have.
