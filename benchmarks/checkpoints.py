@@ -120,7 +120,7 @@ def trainer(params: Params, epochs: int, pictures: int, processes: Processes = A
     pixels = random.integers(0, 256, (pictures, side, side, 3), np.uint8)
     batches = Batches(captions, np.arange(pictures), learning.batch_size, learning.batches, 1)
     split = Split(batches, EncodedPixels(pixels, model, CPU))
-    sampling = sampling_of(params.generate.greedy())
+    sampling = sampling_of(params.generate.greedy(params.train.batch_size))
 
     def validate() -> Row:
         reading = ReadAlong(model, split.inputs, split.batches, learning.precision)

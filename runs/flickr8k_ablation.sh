@@ -9,8 +9,8 @@
 #     dvc queue status                    # also says what failed; dvc queue logs NAME says why
 #     runs/flickr8k_ablation.sh --table   # ablation.csv: names, what was changed, scores
 #
-# Cost     Not measured here: 16 trainings, of which those with a trained encoder or self-critical epochs cost most.
-# Scores   Not measured here.
+# Cost     Not measured at full size: 13 trainings, of which those with a trained encoder or self-critical epochs cost most.
+# Scores   docs/results.md has them for 1,000 photographs.
 #
 # Inputs   FLICKR8K_ROOT    the folder with the photographs and captions, in any of its usual forms
 #          ENCODER          a torchvision classifier (mobilenet_v2)
