@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from capflow import facts
 from capflow.cli import app
+from capflow.cli.demo import named
 from capflow.demo import choices
 from capflow.demo.answer import BEST, answer, coded
 from capflow.demo.choices import models_of
@@ -18,6 +20,7 @@ from capflow.errors import CapflowError
 from capflow.models.captioner import save_captioner
 from capflow.params import ELSEWHERE, load_params
 from capflow.record.recorder import training_run
+from capflow.tracking import Store
 from tests.checkout import ROOT
 from tests.locked import recorded
 from tests.photographs import photograph, saved
@@ -54,6 +57,11 @@ def test_models_of_the_checkout_and_of_finished_runs(tmp_path: Path, monkeypatch
     assert offer.name == "run bold-try: lstm, learning rate 0.003"
     assert "learnt from the data set scenes" in offer.hint  # its kind is not known: there is no catalogue
     assert (Path(folder) / "vocab.json").is_file()
+    address = f"runs:/{Store().finished()[0][0].run}/model"
+    fetched, away = named([address, "data/ensemble/second"], tmp_path / "data").items()
+    assert fetched[1].name == f"{address}: lstm, learning rate 0.003"
+    assert (Path(fetched[0]) / "vocab.json").read_bytes() == (Path(folder) / "vocab.json").read_bytes()
+    assert away == ("data/ensemble/second", offered[str(tmp_path / "data/ensemble/second")])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     assert len(models_of(tmp_path)) == 2
 
@@ -69,7 +77,7 @@ def test_the_checkout_s_model_tells_what_dvc_has_on_record(
     (tmp_path / "away").mkdir()
     (tmp_path / "away/README.md").write_text("---\ncapflow: {data: mine, kind: folder, split: val}\n---\n")
     shutil.copytree(tmp_path / "data/model", "away", dirs_exist_ok=True)
-    [elsewhere] = choices.offered([Path("away")]).values()
+    [elsewhere] = choices.offered([("away", Path("away"), facts.in_card(Path("away")))]).values()
     assert elsewhere.name == "away: attention"
     assert "the photographs of mine" in elsewhere.hint
 

@@ -30,8 +30,15 @@ def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught, replacing(target), open("/dev/full", "wb") as full:  # noqa: PTH123
         full.write(b"x")
     assert sentence(caught.value) == (
-        f"{target}: No space left on device; check the path, its permissions and the space on the disk."
+        f"{target}: No space left on device; make room on the disk and run again."
     )
+
+
+def test_nobody_is_told_of_temporary_files(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    with pytest.raises(OSError) as caught, replacing(target) as temporary:
+        temporary.read_bytes()
+    assert caught.value.filename == str(target)
 
 
 def test_json_keeps_every_letter_and_refuses_nan(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def test_a_photograph_is_drawn_for_each_word() -> None:
     [
         (("--attention", "photo.jpg", "--model", "lstm"), "`decoder.name: lstm`"),
         (("--attention", "words.txt", "--model", "attention"), r"words\.txt: cannot be read as a picture"),
-        (("--attention", "photo.jpg", "--model", "nothing"), "holds no model, as no config.json is there"),
+        (("--attention", "photo.jpg", "--model", "nothing"), "nothing: there is no such folder; correct"),
+        (("--attention", "photo.jpg", "--model", "runs:/1/model"), "no dvc.yaml here or above"),
         (("--model", "attention"), "only --attention asks a model"),
         (("--attention", "photo.jpg", "--count", "9"), "and --count would choose pictures of a split"),
         (("test", "--attention", "photo.jpg"), "and split would choose"),

@@ -1,5 +1,15 @@
 """The one kind of error that a user is meant to read."""
 
+import errno
+
+# What to do about what a system refuses most often.
+_ADVICE = {
+    errno.ENOENT: "correct the path",
+    errno.EACCES: "correct the path or its permissions",
+    errno.EROFS: "choose another place",
+    errno.ENOSPC: "make room on the disk and run again",
+}
+
 
 class CapflowError(Exception):
     """Bad input or a failed service: one sentence that names what is wrong, where, and what to do.
@@ -19,4 +29,5 @@ def sentence(error: CapflowError | OSError) -> str:
     reason = error.strerror or " ".join(map(str, error.args))
     if error.filename is None:
         return f"{reason}; the system refused, correct that and run again."
-    return f"{error.filename}: {reason}; check the path, its permissions and the space on the disk."
+    advice = _ADVICE.get(error.errno or 0, "check the path, its permissions and the space on the disk")
+    return f"{error.filename}: {reason}; {advice}."

@@ -31,8 +31,8 @@ def replacing(target: Path) -> Iterator[Path]:
     ``target`` stays as it was.
 
     Raises:
-        OSError: as the block raised it, with ``target`` for a file name where it has none: a full
-            disk is noticed by a descriptor, which knows no name.
+        OSError: as the block raised it, with ``target`` for a file name where it has none, as a full
+            disk is noticed by a descriptor, and for the temporary one, of which nobody has heard.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -42,7 +42,8 @@ def replacing(target: Path) -> Iterator[Path]:
         temporary.replace(target)
         sync(target.parent)
     except OSError as error:
-        error.filename = error.filename or str(target)
+        if error.filename is None or Path(error.filename) == temporary:
+            error.filename = str(target)
         raise
     finally:
         temporary.unlink(missing_ok=True)

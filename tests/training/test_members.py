@@ -81,7 +81,7 @@ def test_a_model_that_is_not_there_or_sees_pictures_of_another_size_is_named() -
             "large",
             r"data/ensemble/large: this model is for pictures of size 48 with fit crop, and .* size 32",
         ),
-        ("none", r"data/ensemble/none: holds no model"),
+        ("none", r"data/ensemble/none: there is no such folder"),
     ):
         with pytest.raises(CapflowError, match=message):
             open_models(params(generate={"models": [name]}), CPU)

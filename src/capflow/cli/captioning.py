@@ -11,6 +11,7 @@ import typer
 
 from capflow import project
 from capflow.cli.app import ConflictError, app
+from capflow.cli.named import NAMES, folder_of
 from capflow.errors import CapflowError, sentence
 
 if TYPE_CHECKING:
@@ -30,10 +31,7 @@ def caption(
     ],
     model: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A folder, runs:/<id>/model or models:/capflow@champion; several speak together; "
-            "none: data/model."
-        ),
+        typer.Option(help=f"{NAMES}; several speak together; none: data/model."),
     ] = None,
     beam: Annotated[int | None, typer.Option(min=1, max=64, help="Width of the search; 1 is greedy.")] = None,
     best: Annotated[
@@ -51,7 +49,9 @@ def caption(
     _refuse_conflicts(beam, best, seed)
     chosen = [path for photo in photos for path in _pictures_of(photo)]
     with tempfile.TemporaryDirectory() as temporary:
-        folders = [_folder(name, Path(temporary)) for name in model or [str(project.root() / project.MODEL)]]
+        folders = [
+            folder_of(name, Path(temporary)) for name in model or [str(project.root() / project.MODEL)]
+        ]
         captioner = PhotoCaptioner.load(*folders)
         write = captioner.writer(search_of(beam, best, seed, folders[0]))
     rows, unreadable = [], []
@@ -70,7 +70,7 @@ def caption(
     if as_json:
         _print_json(rows)
     if unreadable:
-        raise CapflowError(" ".join(unreadable))
+        raise CapflowError("\n".join(unreadable))
 
 
 def _refuse_conflicts(beam: int | None, best: int, seed: int | None) -> None:
@@ -103,15 +103,6 @@ def _pictures_of(photo: Path) -> list[Path]:
 def _print_json(rows: list[tuple[str, str, float]]) -> None:
     records = [{"image": image, "caption": text, "log_p": round(p, 4)} for image, text, p in rows]
     typer.echo(json.dumps(records, ensure_ascii=False, indent=2))
-
-
-def _folder(name: str, temporary: Path) -> Path:
-    """A model folder, fetched if it has an address of MLflow's."""
-    if not name.startswith(("runs:/", "models:/")):
-        return Path(name)
-    from capflow.tracking.models import fetch
-
-    return fetch(name, Path(tempfile.mkdtemp(dir=temporary)))
 
 
 def search_of(beam: int | None, best: int, seed: int | None, model: Path) -> "GenerateParams":

@@ -2,41 +2,61 @@
 
 import importlib.util
 import socket
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from capflow import project
 from capflow.cli.app import app
 from capflow.cli.captioning import search_of
+from capflow.cli.named import NAMES, facts_of, folder_of
 from capflow.errors import CapflowError
+
+if TYPE_CHECKING:
+    from capflow.demo.choices import Offer
 
 
 @app.command()
 def demo(
     model: Annotated[
-        list[Path] | None, typer.Option(help="A model folder to choose from; none: those of the checkout.")
+        list[str] | None, typer.Option(help=f"{NAMES}, to choose from; none: those of the checkout.")
     ] = None,
     port: Annotated[int, typer.Option(min=1024, max=65535, help="Of the page, on 127.0.0.1.")] = 8080,
 ) -> None:
     """Serve a page to try models on: drop a picture, see its captions and where the model looked."""
     if importlib.util.find_spec("nicegui") is None:
         raise CapflowError("the page is made with NiceGUI, which is not installed; `make demo` does that.")
-    for folder in model or []:
-        if not (folder / "config.json").is_file():
-            raise CapflowError(f"{folder}: holds no model; name a folder such as data/model.")
     refuse_taken(port, "demo")
     from capflow.demo.answer import BEST
-    from capflow.demo.choices import Offer, models_of, offered
+    from capflow.demo.choices import Offer, models_of
     from capflow.demo.page import serve
 
-    def models() -> dict[str, Offer]:
-        return offered(model) if model else models_of(project.root())
+    with tempfile.TemporaryDirectory() as temporary:
+        given = named(model or [], Path(temporary))
 
-    models()
-    search = search_of(beam=None, best=BEST, seed=None, model=project.root() / project.MODEL)
-    serve(models, search, port, lambda: typer.echo(f"Open http://127.0.0.1:{port}/ ; Ctrl-C ends it."))
+        def models() -> dict[str, Offer]:
+            return given or models_of(project.root())
+
+        models()
+        search = search_of(beam=None, best=BEST, seed=None, model=project.root() / project.MODEL)
+        serve(models, search, port, lambda: typer.echo(f"Open http://127.0.0.1:{port}/ ; Ctrl-C ends it."))
+
+
+def named(names: list[str], temporary: Path) -> "dict[str, Offer]":
+    """The models that were named; each is read, so that a damaged one keeps the page from opening.
+
+    Raises:
+        CapflowError: one is no model, or cannot be fetched.
+    """
+    from capflow.demo.choices import offered
+    from capflow.photographs import PhotoCaptioner
+
+    found = [(name, folder_of(name, temporary)) for name in names]
+    for _, folder in found:
+        PhotoCaptioner.load(folder)
+    return offered((name, folder, facts_of(name, folder)) for name, folder in found)
 
 
 def refuse_taken(port: int, command: str) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from capflow import project
 from capflow.cli.app import app
+from capflow.cli.named import NAMES, facts_of, folder_of
 from capflow.errors import CapflowError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def export(
     folder: Annotated[Path, typer.Argument(help="A new folder, or an empty one.")],
     model: Annotated[
         str | None,
-        typer.Option(help="A folder, runs:/<id>/model or models:/capflow@champion; none: data/model."),
+        typer.Option(help=f"{NAMES}; none: data/model."),
     ] = None,
 ) -> None:
     """Write a folder with the model, how it is searched, and a model card; it needs this package alone."""
@@ -38,14 +39,8 @@ def _chosen(model: str | None, temporary: Path) -> "tuple[Path, Facts]":
     if model is None or Path(model).resolve() == _own():
         root = project.root()
         return root / project.MODEL, facts.in_checkout(root)
-    if not model.startswith(("runs:/", "models:/")):
-        return Path(model), facts.in_card(Path(model))
-    from capflow.tracking import Store, models
-
-    source = models.fetch(model, temporary)
-    store = Store()
-    run = models.run_of(store, model)
-    return source, facts.of_run(project.root(), store.row(run)) if run else facts.Facts()
+    folder = folder_of(model, temporary)
+    return folder, facts_of(model, folder)
 
 
 def _own() -> Path | None:

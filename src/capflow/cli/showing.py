@@ -1,5 +1,6 @@
 """``capflow show``."""
 
+import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 from capflow import project
 from capflow.cli.app import ConflictError, app, given, to_write
 from capflow.cli.captioning import search_of
+from capflow.cli.named import NAMES, folder_of
 
 
 class SplitName(StrEnum):
@@ -30,7 +32,7 @@ def show(
         Path | None, typer.Option(metavar="PHOTO", help="Show where the model looks in this picture instead.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="For --attention, a model folder; by default data/model.")
+        str | None, typer.Option(help=f"For --attention: {NAMES[0].lower()}{NAMES[1:]}; none: data/model.")
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", callback=to_write, help="The PNG to write.")
@@ -55,7 +57,7 @@ def show(
     typer.echo(str(output))
 
 
-def _attention(photo: Path, model: Path | None) -> bytes:
+def _attention(photo: Path, model: str | None) -> bytes:
     """A PNG of a photograph, once more for each word of its caption."""
     from capflow.data.pictures import decode
     from capflow.evaluation.overlays import View
@@ -64,7 +66,8 @@ def _attention(photo: Path, model: Path | None) -> bytes:
     from capflow.photographs import PhotoCaptioner
 
     pixels = decode(photo.read_bytes(), str(photo))
-    folder = model or project.root() / project.MODEL
-    captioner = PhotoCaptioner.load(folder)
-    search = search_of(beam=None, best=1, seed=None, model=folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = folder_of(model or str(project.root() / project.MODEL), Path(temporary))
+        captioner = PhotoCaptioner.load(folder)
+        search = search_of(beam=None, best=1, seed=None, model=folder)
     return draw_words(pixels, View(**view(captioner.models[0])), *captioner.gaze(pixels, search))

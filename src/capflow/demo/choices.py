@@ -1,6 +1,6 @@
 """Which models the page offers: those of the checkout, and those of the finished runs in its MLflow store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,9 +40,9 @@ def models_of(root: Path) -> dict[str, Offer]:
     return found
 
 
-def offered(folders: Sequence[Path]) -> dict[str, Offer]:
-    """What there is to tell of model folders that somebody named."""
-    return {str(folder): _offer(str(folder), folder, facts.in_card(folder)) for folder in folders}
+def offered(models: Iterable[tuple[str, Path, Facts]]) -> dict[str, Offer]:
+    """What there is to tell of models that somebody named: by the names, of the folders, from the facts."""
+    return {str(folder): _offer(name, folder, known) for name, folder, known in models}
 
 
 def _named(root: Path, folders: Sequence[Path]) -> dict[str, Offer]:

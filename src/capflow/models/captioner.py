@@ -125,6 +125,10 @@ def load_captioner(folder: Path, device: torch.device) -> tuple[Captioner, Vocab
         CapflowError: a file is missing or damaged, or the files do not belong together.
     """
     path = folder / "config.json"
+    if not folder.exists():
+        raise CapflowError(
+            f"{folder}: there is no such folder; correct the path, or `dvc repro` to make data/model."
+        )
     if not path.exists():
         raise CapflowError(
             f"{folder}: holds no model, as no config.json is there; `dvc repro` makes data/model."
