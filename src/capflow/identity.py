@@ -15,6 +15,8 @@ from capflow.models.devices import is_reduced
 from capflow.params import Params
 
 _READ = (project.ANNOTATIONS, project.ENCODER, project.FEATURES, project.TENSORS, project.VOCAB)
+# What nobody changes by hand.
+_NUMBERS = (project.FEATURES, project.TENSORS)
 _MOST = 1000  # files whose digests are remembered, of some dozens of experiments
 
 
@@ -24,6 +26,9 @@ def training_digest(params: Params, device: torch.device) -> str:
     It is the same within DVC's stages, by hand, and on other machines that see the same files. The number of
     cores is not in it: a training may go on where there are more, though sums are then rounded in another
     way.
+
+    Raises:
+        CapflowError: tensors or features are not what dvc.lock has on record.
     """
     search = {"generate", "evaluate"}
     digests = _Digests(project.store() / "digests.json")
@@ -45,7 +50,15 @@ def training_digest(params: Params, device: torch.device) -> str:
 
 def _artifacts(digests: "_Digests") -> dict[str, str]:
     """The digests of what training reads, of what is there: dvc.lock may not know of a change by hand."""
-    return {str(path): dvcfiles.folder_digest(path, digests) for path in _READ}
+    found = {str(path): dvcfiles.folder_digest(path, digests) for path in _READ}
+    for path in _NUMBERS:
+        known = dvcfiles.StageOutput(path, project.root()).recorded()
+        if known not in {None, found[str(path)]}:
+            raise CapflowError(
+                f"{path}: not as dvc.lock has it on record, so damaged; `capflow verify {path}` names the "
+                "file, and `dvc repro` makes it again (or, if the change is meant, `dvc commit` records it)."
+            )
+    return found
 
 
 class _Digests:

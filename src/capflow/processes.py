@@ -48,12 +48,25 @@ class Processes:
         """
         waiting = iter(items)
         while group := list(islice(waiting, self.count)):
+            self.largest(0)  # as in_step
             yield group[min(self.rank, len(group) - 1)], self.rank < len(group)
 
     def part(self, items: Sequence[T]) -> Sequence[T]:
         """The items in a row that are this process's."""
         first, last = (len(items) * place // self.count for place in (self.rank, self.rank + 1))
         return items[first:last]
+
+    def in_step(self, items: Iterable[T], total: int, every: int = 1) -> Iterator[T]:
+        """A process's part of ``total`` items, of which it gets none far ahead of the others.
+
+        Whoever is slower, and who is gone, is noticed at one of ``every`` so many items; at the end, the
+        others would have waited for all that the slowest one lags behind.
+        """
+        waiting = iter(items)
+        for place in range(-(-total // self.count)):
+            if place % every == 0:
+                self.largest(0)
+            yield from islice(waiting, 1)
 
     def add(self, *tensors: Tensor) -> None:
         """Replace tensors of one type and device by their sums over all processes, in one message."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from capflow import dvcfiles, files, identity, project
+from capflow.errors import CapflowError
 from capflow.files import write_json
 from capflow.identity import training_digest
 from tests.tiny import CPU, params
@@ -76,13 +77,24 @@ def test_the_digest_is_that_of_what_is_there_whoever_starts_the_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What dvc.lock says may be of before: DVC does not look with --single-item, nor at frozen stages."""
-    outs = "".join(f"\n      - {{path: {path}, md5: abc.dir}}" for path in (project.TENSORS, project.VOCAB))
+    outs = "".join(f"\n      - {{path: {path}, md5: abc.dir}}" for path in (project.ENCODER, project.VOCAB))
     Path("dvc.lock").write_text(f"stages:\n  make:\n    outs:{outs}")
     by_hand = digest()
     monkeypatch.setenv("DVC_STAGE", "train")
     assert digest() == by_hand
     write_json(project.VOCAB / "a.json", "vacob")
     assert digest() != by_hand
+
+
+@pytest.mark.parametrize("folder", [project.FEATURES, project.TENSORS])
+def test_row_40_a_flipped_byte_is_not_what_dvc_lock_has_on_record(folder: Path) -> None:
+    good = digest()
+    md5 = dvcfiles.folder_digest(folder, lambda path: files.digest(path, "md5"))
+    Path("dvc.lock").write_text(f"stages: {{make: {{outs: [{{path: {folder}, md5: {md5}}}]}}}}")
+    assert digest() == good
+    write_json(folder / "a.json", folder.name.replace("s", "r"))
+    with pytest.raises(CapflowError, match=rf"^{folder}: not as dvc.lock has it .*`capflow verify {folder}`"):
+        digest()
 
 
 def test_what_was_read_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,17 +36,18 @@ def _at_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_at_each_step")
-@pytest.mark.parametrize("bad", [1, 2, 3, 4, 5])
-def test_row_42_weights_that_are_no_numbers_are_not_kept(bad: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("bad", "epochs"), [(1, 2), (2, 2), (3, 2), (4, 2), (5, 2), (6, 2), (3, 1)])
+def test_row_42_weights_that_are_no_numbers_are_not_kept(bad: int, epochs: int, tmp_path: Path) -> None:
+    """The last step of an epoch, and of all, included: of that no loss tells."""
     model = captioner()
-    training = trainer(train_params(log_every=100), scripted(0.1, 0.2), model)
+    training = trainer(train_params(log_every=100, epochs=epochs), scripted(0.1, 0.2), model)
 
     def poison(*_: object) -> None:
         if training.step + 1 == bad:
             next(model.decoder.parameters()).data.fill_(torch.nan)
 
     training.phase.optimizer.register_step_post_hook(poison)
-    with pytest.raises(CapflowError, match="the loss is nan"):
+    with pytest.raises(CapflowError, match=r"the (loss is nan|weights are no numbers)"):
         keeper(tmp_path, training).run()
     assert newest_step(tmp_path) in ({None} if bad == 1 else {bad - 1})
 

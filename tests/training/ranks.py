@@ -67,6 +67,20 @@ def words() -> None:
         assert processes.gathered(" ".join(turns)) == expected[count]
 
 
+def apart() -> None:
+    """One takes longer than the others would wait, but not for an item; parts are of unequal lengths."""
+    with together() as processes:
+        own = processes.part("abcdefg")
+        done = []
+        for letter in processes.in_step(own, 7, 2):
+            time.sleep(0.4 * processes.rank)
+            done.append(letter)
+        assert "".join(done) == own
+        for _ in processes.turns(range(7)):
+            time.sleep(0.4 * processes.rank)
+        assert processes.gathered(own) == ["abc", "defg"]
+
+
 def error() -> None:
     """All have the same error."""
     with together():

@@ -75,6 +75,10 @@ def said(folder: Path) -> str:
     return path.read_text()
 
 
+def test_one_may_be_slower_by_more_than_others_wait(troop: Troop, tmp_path: Path) -> None:
+    assert troop.run(tmp_path, f"{RANKS}:apart", 2, timeout=1) == [0, 0], said(tmp_path)
+
+
 @pytest.mark.parametrize("when", ["error", "late"])
 def test_an_error_that_all_have_is_said_once(when: str, troop: Troop, tmp_path: Path) -> None:
     assert troop.run(tmp_path, f"{RANKS}:{when}", 3) == [1, 1, 1]

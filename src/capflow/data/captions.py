@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from capflow.bars import bar
 from capflow.data.annotations import Annotations
+from capflow.data.npy import mapped
 from capflow.errors import CapflowError
 from capflow.files import replacing
 from capflow.text.tokenise import Tokeniser
@@ -150,10 +151,10 @@ class EncodedCaptions:
 
 def _map(path: Path, dtype: np.dtype[T]) -> NDArray[T]:
     try:
-        array: NDArray[T] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[T] = mapped(path)
     except FileNotFoundError:
         _fail(path, "there is no such file")
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         _fail(path, f"cannot be mapped ({error})")
     if array.dtype != dtype or array.ndim != 1:
         _fail(path, f"holds {array.dtype} {list(array.shape)}, not a row of {dtype}")

@@ -43,8 +43,9 @@ def write(
     count = len(views(torch.from_numpy(np.array(tensors.pixels[:1])), 0)) if rows else 1
     shape = (rows, count, *encode(blank).shape[1:])
     with new_rows(path, np.float16, shape, processes) as file:
-        starts = processes.part(range(0, rows, batch_size))
-        for start in progress(starts, len(starts)):
+        starts = range(0, rows, batch_size)
+        own = processes.part(starts)
+        for start in progress(processes.in_step(own, len(starts)), len(own)):
             pixels = torch.from_numpy(np.array(tensors.pixels[start : start + batch_size]))
             file.put(start, np.stack([_half(encode(view)) for view in views(pixels, start)], 1))
 

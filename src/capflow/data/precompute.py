@@ -18,6 +18,8 @@ from capflow.processes import ALONE, Processes
 Pictures = Mapping[str, Callable[[], bytes]]
 """What gives a picture's bytes, by file name, as :func:`capflow.data.archives.pictures_in` has it."""
 Progress = Callable[[Iterable[ImageRecord], int], Iterable[ImageRecord]]
+# So many pictures are resized, a few seconds' work at most, before processes look after each other.
+_IN_STEP = 16
 
 
 def write(
@@ -44,7 +46,7 @@ def write(
     # it: rare, and cheaper than decoding each picture twice.
     while True:
         with new_rows(folder / f"{split}.npy", np.uint8, (len(wanted), size, size, 3), processes) as file:
-            own = _fill(file, pictures, wanted, processes.part(range(len(wanted))), size, fit, progress)
+            own = _fill(file, pictures, wanted, size, fit, progress, processes)
         failed = [Missing(*found) for each in processes.gathered(own) for found in each]
         if not failed:
             break
@@ -60,10 +62,10 @@ def _fill(
     file: Rows,
     pictures: Pictures,
     images: Sequence[ImageRecord],
-    rows: Sequence[int],
     size: int,
     fit: Fit,
     progress: Progress,
+    processes: Processes,
 ) -> list[Missing]:
     def convert(row: int) -> Missing | None:
         name = images[row]["file_name"]
@@ -73,6 +75,7 @@ def _fill(
             return Missing(name, str(error))
         return None
 
-    results = in_order(convert, rows)
-    chosen = [images[row] for row in rows]
-    return [result for _, result in zip(progress(chosen, len(chosen)), results, strict=True) if result]
+    results = in_order(convert, processes.part(range(len(images))))
+    own = processes.part(images)
+    shown = progress(processes.in_step(own, len(images), _IN_STEP), len(own))
+    return [result for _, result in zip(shown, results, strict=True) if result]

@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from capflow import project
 from capflow.data import annotations
 from capflow.data.annotations import Annotations
+from capflow.data.npy import mapped
 from capflow.errors import CapflowError
 from capflow.files import read_json
 from capflow.params import Split
 
 T = TypeVar("T", bound=np.generic)
+
+_LARGEST = 2**63
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,25 @@ def described(split: Split) -> Annotations:
     Raises:
         CapflowError: the annotations or the rows' ids cannot be read.
     """
-    known = annotations.read(project.ANNOTATIONS / f"{split}.json")
-    return known.only(set(_ids(project.TENSORS, split)))
+    known, ids = annotations.read(project.ANNOTATIONS / f"{split}.json"), set(_ids(project.TENSORS, split))
+    if unknown := ids - {image["id"] for image in known.images}:
+        raise _damaged(project.TENSORS / f"{split}.json", f"names {min(unknown)}, which no picture is")
+    return known.only(ids)
 
 
 def _ids(folder: Path, split: str) -> list[int]:
-    ids: list[int] = read_json(folder / f"{split}.json")["ids"]
+    path = folder / f"{split}.json"
+    content = read_json(path)
+    ids = content.get("ids") if isinstance(content, dict) else None
+    if not isinstance(ids, list) or not all(type(each) is int and abs(each) < _LARGEST for each in ids):
+        raise _damaged(path, "has no list `ids` of whole numbers")
+    if len(set(ids)) < len(ids):
+        raise _damaged(path, "names a picture twice")
     return ids
+
+
+def _damaged(path: Path, problem: str) -> CapflowError:
+    return CapflowError(f"{path}: {problem}; delete it and run `dvc repro`.")
 
 
 def read_rows(path: Path, dtype: np.dtype[T], rows: int) -> NDArray[T]:
@@ -66,8 +81,8 @@ def read_rows(path: Path, dtype: np.dtype[T], rows: int) -> NDArray[T]:
         CapflowError: the file is missing, truncated, or has another type or number of rows.
     """
     try:
-        array: NDArray[T] = np.load(path, mmap_mode="r" if rows else None, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array: NDArray[T] = mapped(path, empty=not rows)
+    except (OSError, ValueError) as error:
         raise CapflowError(f"{path}: cannot be mapped ({error}); delete it and run `dvc repro`.") from None
     if array.dtype != dtype or len(array) != rows:
         found = f"{array.dtype} {list(array.shape)}"

@@ -64,6 +64,8 @@ class Keeper:
         state = capture(self._trainer)
         if is_sound(state):
             self._checkpoints.save(state)
+        else:
+            logger.warning("after step %d the weights are no numbers: no checkpoint.", self._trainer.step)
         self._trainer.recorder.flush()
         self._saved = time.monotonic()
         self._cost = self._saved - began

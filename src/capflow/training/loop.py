@@ -94,7 +94,7 @@ class Trainer:
         """Train until the last epoch, or, in each phase, until CIDEr has not risen for ``patience`` epochs.
 
         Raises:
-            CapflowError: the loss is no longer a number.
+            CapflowError: the loss, or a weight, is no longer a number.
         """
         if self.params.start != "none" and not self.history.epochs:
             self._assess()
@@ -150,6 +150,7 @@ class Trainer:
         """Learn and validate; nothing of the training changes before both are done, but by steps."""
         learnt = self._learn(moment)
         with self.phase.average.in_place():
+            self._refuse_what_is_no_number()
             row = {self.phase.objective.shows: learnt} | self._validate()
             self._judge(row, self.epoch + 1)
         # While rewards rise, the validation loss rises, too, and says nothing about the rate.
@@ -214,6 +215,14 @@ class Trainer:
         row = self.validate()
         memory.hand_back()
         return row
+
+    def _refuse_what_is_no_number(self) -> None:
+        """A loss is of before its step: of what an epoch's last one has done to the weights none can tell."""
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in self.model.state_dict().values()):
+            raise CapflowError(
+                f"training: the weights are no numbers after step {self.step}; lower train.lr or set "
+                "train.clip."
+            )
 
     def _finite(self, figures: Tensor) -> float:
         """What the objective shows, of its figures: the loss, and that."""
