@@ -3,6 +3,7 @@
 Only captions of pictures that have a row in data/tensors count.
 """
 
+import logging
 from collections import Counter
 from typing import Any
 
@@ -17,6 +18,10 @@ from capflow.params import SPLITS, Split, VocabParams, load_params
 from capflow.text.vocabulary import UNK, Vocabulary
 from stages import run
 
+logger = logging.getLogger(__name__)
+# Of Flickr8k's and COCO's words a twentieth and less are as rare.
+_MANY = 0.1
+
 
 def main() -> None:
     """Run the stage."""
@@ -29,7 +34,20 @@ def main() -> None:
         captions = train if split == "train" else _tokenise(split, params)
         encoded[split] = EncodedCaptions.encode(captions, vocabulary)
         encoded[split].save(project.VOCAB / split)
-    write_json(project.METRICS / "vocab.json", _figures(vocabulary, encoded), indent=2)
+    figures = _figures(vocabulary, encoded)
+    _warn_of_rare_words(figures["unknown"]["train"], params.threshold)
+    write_json(project.METRICS / "vocab.json", figures, indent=2)
+
+
+def _warn_of_rare_words(share: float, threshold: int) -> None:
+    """Say that much of what captions say will not be learnt, as where photographs are few."""
+    if share > _MANY:
+        logger.warning(
+            "%.0f %% of the words in the captions of train stand there fewer than %d times and will never be "
+            "said: lower vocab.threshold, or write more captions.",
+            100 * share,
+            threshold,
+        )
 
 
 def _tokenise(split: Split, params: VocabParams) -> TokenisedCaptions:

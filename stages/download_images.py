@@ -42,7 +42,7 @@ def _judge(counts: Mapping[str, Mapping[str, int]], limit: float) -> None:
             )
     if absent := sum(count["missing"] for count in counts.values()):
         logger.warning(
-            "%d pictures are left out, as %s says; `dvc repro -f download_images` asks for them again, "
+            "pictures left out: %d, as %s says; `dvc repro -f download_images` asks for them again, "
             "then `dvc repro` goes on",
             absent,
             MISSING,

@@ -1,5 +1,6 @@
 """`capflow caption`: one model or several, the best captions, captions drawn at random."""
 
+import io
 import json
 import os
 import shutil
@@ -84,6 +85,34 @@ def test_a_folder_is_the_pictures_in_it(
     ]
     assert run(monkeypatch, "--model", "a", "one") == 0
     assert capsys.readouterr().out.startswith("one/\u00fc.png\t")
+
+
+def test_names_that_are_not_utf_8_come_out_as_they_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    shutil.copy("0.png", b"\xff.png".decode(errors="surrogateescape"))
+    name = os.fsdecode(b"\xff.png")
+    strict = io.TextIOWrapper(open(1, "wb", closefd=False), "utf-8", "strict")  # noqa: SIM115
+    monkeypatch.setattr("sys.stdout", strict)
+    assert run(monkeypatch, "--model", "a", name, "1.png") == 0
+    assert run(monkeypatch, "--model", "a", "--json", name) == 0
+    strict.flush()
+    out = capfdbinary.readouterr().out
+    assert out.startswith(b"\xff.png\t")
+    assert b'"image": "\\udcff.png"' in out
+
+
+@pytest.mark.parametrize(
+    "address", ["runs:/abc", "models:/capflow@", "models:capflow@champion", "models:/capflow"]
+)
+def test_a_slip_in_an_address_is_told(address: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = str(run(monkeypatch, "--model", address, "0.png"))
+    assert code.startswith(f"error: {address}: no address of a model; write runs:/<id>/model or models:/")
+
+
+def test_outside_of_a_checkout_a_model_is_wanted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = str(run(monkeypatch, "0.png"))
+    assert code.endswith("run this inside a Capflow checkout, or name a model with --model.")
 
 
 @pytest.mark.parametrize(

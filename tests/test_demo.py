@@ -79,7 +79,7 @@ def test_the_checkout_s_model_tells_what_dvc_has_on_record(
     shutil.copytree(tmp_path / "data/model", "away", dirs_exist_ok=True)
     [elsewhere] = choices.offered([("away", Path("away"), facts.in_card(Path("away")))]).values()
     assert elsewhere.name == "away: attention"
-    assert "the photographs of mine" in elsewhere.hint
+    assert "somebody's own photographs" in elsewhere.hint
 
 
 def record(model: Path) -> None:

@@ -56,19 +56,14 @@ def test_a_server_that_lets_nobody_change_experiments_takes_runs(monkeypatch: py
 def test_the_address_is_told_before_the_server_starts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    begun: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda _, command: begun.append(command))
+    begun: list[tuple[list[str], str]] = []
+    store = "MLFLOW_BACKEND_STORE_URI"
+    monkeypatch.setattr(os, "execve", lambda _, command, named: begun.append((command, named[store])))
     told = CliRunner().invoke(app, ["ui", "--port", "5987"])
     assert told.output == f"All runs: http://127.0.0.1:5987/{PAGE}\n"
-    [command] = begun
-    assert command[1:] == [
-        "-m",
-        "mlflow",
-        "ui",
-        f"--backend-store-uri=sqlite:///{tmp_path}/mlflow.db",
-        "--port=5987",
-        "--workers=1",
-    ]
+    [(command, served)] = begun
+    assert command[1:] == ["-m", "mlflow", "ui", "--port=5987", "--workers=1"]
+    assert served == f"sqlite:///{tmp_path}/mlflow.db"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

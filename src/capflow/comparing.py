@@ -27,7 +27,11 @@ def compare(root: Path, name: str) -> str:
     commit = revisions.find(root, name)
     now = read_run(NOW, lambda path: _own(root / path))
     then = read_run(name, lambda path: revisions.content(root, commit, path))
-    both = sorted(now.pictures.keys() & then.pictures.keys())
+    both = sorted(
+        image
+        for image in now.pictures.keys() & then.pictures.keys()
+        if now.pictures[image].file_name == then.pictures[image].file_name  # data sets share numbers
+    )
     if not both:
         raise CapflowError(
             f"{name}: scored none of the pictures that {PER_IMAGE} here has; "

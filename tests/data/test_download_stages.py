@@ -63,7 +63,7 @@ def test_a_few_missing_pictures_are_asked_for_again_on_request(coco: Server, che
     stage("download_annotations")
     done = stage("download_images")
     assert done.returncode == 0
-    assert "warning: 1 pictures are left out, as metrics/missing.csv says; `dvc repro -f" in done.stderr
+    assert "warning: pictures left out: 1, as metrics/missing.csv says; `dvc repro -f" in done.stderr
 
 
 def test_an_interruption_exits_with_130() -> None:

@@ -142,6 +142,15 @@ def test_runs_of_other_pictures_cannot_be_compared(runs: Path) -> None:
     assert "has other pictures than metrics/per_image.csv" in refused("--against", "HEAD")
 
 
+@pytest.mark.usefixtures("left")
+def test_pictures_of_other_data_that_have_the_same_numbers_are_not_compared(runs: Path) -> None:
+    """Many data sets count from 1."""
+    told = PER_IMAGE.read_text()
+    assert ".jpg" in told
+    PER_IMAGE.write_text(told.replace(".jpg", ".jpeg"))
+    assert "scored none of the pictures" in refused("--against", "first")
+
+
 def test_without_git_that_is_said(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "PATH", str(runs))
     assert refused("--against", "first") == "git: there is no such program; install it."

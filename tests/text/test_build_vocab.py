@@ -41,8 +41,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_artifacts(workspace: Path) -> None:
+def test_artifacts(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
     build_vocab.main()
+    assert "35 % of the words in the captions of train stand there fewer than 5 times" in caplog.text
     words = Vocabulary.read(workspace / "data/vocab/vocab.json")
     assert words.words == (*SPECIALS, "a", "dog")
     train, val, test = (

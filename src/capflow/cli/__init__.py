@@ -49,6 +49,8 @@ __all__ = [
 def main() -> None:
     """Run the command line; bad input ends in one sentence and exit code 1, or 2 where it is options'."""
     _open_what_is_closed()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files, byte for byte
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         app()

@@ -11,7 +11,7 @@ import typer
 
 from capflow import project
 from capflow.cli.app import ConflictError, app
-from capflow.cli.named import NAMES, folder_of
+from capflow.cli.named import NAMES, folder_of, own
 from capflow.errors import CapflowError, sentence
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ def caption(
     _refuse_conflicts(beam, best, seed)
     chosen = [path for photo in photos for path in _pictures_of(photo)]
     with tempfile.TemporaryDirectory() as temporary:
-        folders = [
-            folder_of(name, Path(temporary)) for name in model or [str(project.root() / project.MODEL)]
-        ]
+        folders = [folder_of(name, Path(temporary)) for name in model or [own()]]
         captioner = PhotoCaptioner.load(*folders)
         write = captioner.writer(search_of(beam, best, seed, folders[0]))
     rows, unreadable = [], []
@@ -102,7 +100,9 @@ def _pictures_of(photo: Path) -> list[Path]:
 
 def _print_json(rows: list[tuple[str, str, float]]) -> None:
     records = [{"image": image, "caption": text, "log_p": round(p, 4)} for image, text, p in rows]
-    typer.echo(json.dumps(records, ensure_ascii=False, indent=2))
+    text = json.dumps(records, ensure_ascii=False, indent=2)
+    # File names need not be UTF-8; JSON has escapes for what they are then.
+    typer.echo(text.encode(errors="backslashreplace").decode())
 
 
 def search_of(beam: int | None, best: int, seed: int | None, model: Path) -> "GenerateParams":

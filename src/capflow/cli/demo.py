@@ -16,6 +16,7 @@ from capflow.errors import CapflowError
 
 if TYPE_CHECKING:
     from capflow.demo.choices import Offer
+    from capflow.params import GenerateParams
 
 
 @app.command()
@@ -40,7 +41,10 @@ def demo(
             return given or models_of(project.root())
 
         models()
-        search = search_of(beam=None, best=BEST, seed=None, model=project.root() / project.MODEL)
+
+        def search(folder: Path) -> "GenerateParams":
+            return search_of(beam=None, best=BEST, seed=None, model=folder)
+
         serve(models, search, port, lambda: typer.echo(f"Open http://127.0.0.1:{port}/ ; Ctrl-C ends it."))
 
 

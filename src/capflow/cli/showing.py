@@ -10,7 +10,7 @@ import typer
 from capflow import project
 from capflow.cli.app import ConflictError, app, given, to_write
 from capflow.cli.captioning import search_of
-from capflow.cli.named import NAMES, folder_of
+from capflow.cli.named import NAMES, folder_of, own
 
 
 class SplitName(StrEnum):
@@ -67,7 +67,7 @@ def _attention(photo: Path, model: str | None) -> bytes:
 
     pixels = decode(photo.read_bytes(), str(photo))
     with tempfile.TemporaryDirectory() as temporary:
-        folder = folder_of(model or str(project.root() / project.MODEL), Path(temporary))
+        folder = folder_of(model or own(), Path(temporary))
         captioner = PhotoCaptioner.load(folder)
         search = search_of(beam=None, best=1, seed=None, model=folder)
     return draw_words(pixels, View(**view(captioner.models[0])), *captioner.gaze(pixels, search))

@@ -29,6 +29,7 @@ def ui(
     refuse_taken(port, "ui")
     typer.echo(f"All runs: http://127.0.0.1:{port}/{page}")
     sys.stdout.flush()
-    options = [f"--backend-store-uri={store.uri}", f"--port={port}", "--workers=1"]  # for one who looks
-    command = [sys.executable, "-m", "mlflow", "ui", *options]
-    os.execv(sys.executable, command)  # noqa: S606 - the server has this process, and the terminal's Ctrl-C
+    command = [sys.executable, "-m", "mlflow", "ui", f"--port={port}", "--workers=1"]  # for one who looks
+    # Not as an option: an address may have a password, and everybody sees the options of processes.
+    environment = os.environ | {"MLFLOW_BACKEND_STORE_URI": store.uri}
+    os.execve(sys.executable, command, environment)  # noqa: S606 - the server has the terminal's Ctrl-C, too

@@ -12,7 +12,8 @@ from capflow.files import read_json
 _KNOWS = {
     "scenes": "This model knows generated scenes of coloured shapes and nothing else: whatever it says of a "
     "photograph is made up of those.",
-    "folder": "This model has learnt from the photographs of {data}, and knows only what these show.",
+    "folder": "This model has learnt from a folder of somebody's own photographs, and knows only what "
+    "these show.",
     "": "This model has learnt from the data set {data}, and knows only what its pictures show.",
 }
 

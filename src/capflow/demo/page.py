@@ -28,13 +28,16 @@ _BUTTON = (
 
 
 def serve(
-    models: Callable[[], Mapping[str, Offer]], search: GenerateParams, port: int, ready: Callable[[], None]
+    models: Callable[[], Mapping[str, Offer]],
+    search: Callable[[Path], GenerateParams],
+    port: int,
+    ready: Callable[[], None],
 ) -> None:
     """Serve the page until the process is interrupted.
 
     Args:
         models: tells the model folders that there are, and what there is to tell of each.
-        search: how captions are searched for.
+        search: tells how captions are searched for by the model of a folder.
         port: on 127.0.0.1.
         ready: is called when the page can be opened.
     """
@@ -57,7 +60,9 @@ def serve(
 class _Visit:
     """What somebody who has opened the page sees, and the picture that was chosen last."""
 
-    def __init__(self, models: Mapping[str, Offer], search: GenerateParams, lock: threading.Lock) -> None:
+    def __init__(
+        self, models: Mapping[str, Offer], search: Callable[[Path], GenerateParams], lock: threading.Lock
+    ) -> None:
         """Build the page; the ``lock`` lets one picture at a time be captioned."""
         self._models, self._search, self._lock = models, search, lock
         self._picture: tuple[bytes, str] | None = None
@@ -115,7 +120,7 @@ class _Visit:
 
     def _answer(self, folder: Path, content: bytes, name: str) -> tuple[str, str]:
         with self._lock:
-            return answer(folder, content, name, self._search)
+            return answer(folder, content, name, self._search(folder))
 
     def _refuse(self, trouble: str) -> None:
         """Say why a file was not taken; what was told of the last picture would mislead now."""

@@ -63,7 +63,7 @@ class FolderSource:
         """
         rows = read_table(self._table)
         names = self._names(rows)
-        ids = {name: number for number, name in enumerate(sorted(set(names.values())), start=1)}
+        ids = {name: _number(name) for name in sorted(set(names.values()))}
         captions = [
             CaptionRecord(id=number, image_id=ids[names[row.image]], caption=row.caption)
             for number, row in enumerate(rows, start=1)
@@ -125,6 +125,15 @@ class FolderSource:
                 f"{row.place}: several photographs are called {row.image}; write its folder, too."
             )
         return called_so[0]
+
+
+def _number(name: str) -> int:
+    """A picture's id, its own whatever others there are: runs before and after these came can be compared.
+
+    It has 53 bits, which every reader of JSON keeps. Of a million pictures two share one at odds of
+    1 : 18,000; the annotations are refused then.
+    """
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) >> 11
 
 
 def _flat(path: str) -> str:
