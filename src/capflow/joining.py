@@ -20,7 +20,7 @@ from capflow.errors import CapflowError
 from capflow.interruption import Stopped
 from capflow.processes import ALONE, LostTouchError, Processes, in_touch
 
-_SOON, _AT_ONCE, _PAUSE = 3.0, 1.0, 0.01
+_SOON, _AT_ONCE, _PAUSE = 3.0, 0.5, 0.01
 
 
 @contextmanager

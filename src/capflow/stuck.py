@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-_PAUSE, _OVERLOOKED, _SPARE = 0.5, 2.0, 5.0  # seconds
+_PAUSE, _OVERLOOKED, _SPARE = 0.25, 2.0, 5.0  # seconds
 
 
 def leave(waits: float, looks: float) -> None:
