@@ -159,19 +159,22 @@ def test_a_stop_of_another_machine_is_told_on(codes: list[int], code: int) -> No
 @pytest.mark.parametrize(
     ("looks", "seen", "leaves_after"),
     [
-        (0.1, [set(), {"S"}, *9 * [{"Z"}]], 6),
-        (0.1, [{"S"}, *9 * [{"Z", "R"}]], None),
-        (0.1, [{"S"}, {"Z"}, {"Z"}, {"Z"}, {"S"}, *9 * [{"Z"}]], 9),
-        (0.1, 99 * [set()], None),
-        (0.1, [{"S"}, {"Z"}, *99 * [set()]], 21),
-        (8.0, [{"S"}, *31 * [{"Z"}], {"S"}], None),
-        (8.0, [{"S"}, *99 * [{"Z"}]], 33),
+        (0.1, [set(), {"S"}, *13 * [{"Z"}]], 10),
+        (0.1, [{"S"}, *13 * [{"Z", "R"}]], None),
+        (0.1, [{"S"}, *7 * [{"Z"}], {"S"}, *13 * [{"Z"}]], 17),
+        (0.1, 199 * [set()], None),
+        (0.1, [{"S"}, {"Z"}, *99 * [set()]], 41),
+        (8.0, [{"S"}, *63 * [{"Z"}], {"S"}], None),
+        (8.0, [{"S"}, *99 * [{"Z"}]], 65),
     ],
 )
 def test_an_agent_leaves_when_it_has_not_looked_at_ended_processes_for_long(
     looks: float, seen: list[set[str]], leaves_after: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PET_MONITOR_INTERVAL says how often it looks: until then processes that have ended well lie there."""
+    """PET_MONITOR_INTERVAL says how often it looks: until then processes that have ended well lie there.
+
+    What is seen is of every quarter of a second.
+    """
     states, ended = iter(seen), []
 
     def leave(code: int) -> None:
