@@ -119,6 +119,7 @@ def test_variables_that_torchrun_does_not_take_are_one_sentence(
 ) -> None:
     variables = {"PET_NPROC_PER_NODE": "2", "PET_RDZV_ENDPOINT": "127.0.0.1:0", name: value}
     monkeypatch.setattr(os, "environ", os.environ | variables)
+    monkeypatch.setattr(stuck, "leave", lambda *_: None)  # it would live on in this process, and might end it
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(CapflowError, match=f"^{why}") as caught:
         engine.launch("nothing")
