@@ -14,6 +14,7 @@ from capflow.models.lstm import LSTMDecoder
 TINY = gpu.Size(pictures=12, captions=60, searched=6, encoded=2, square=64, batch=10, channels=2048, words=50)
 
 
+@pytest.mark.slow
 def test_what_a_gpu_is_measured_by_runs_on_a_processor() -> None:
     found = gpu.outcomes(torch.device("cpu"), TINY)
     assert [outcome.goal for outcome in found] == [

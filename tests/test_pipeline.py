@@ -181,6 +181,7 @@ def test_the_last_good_run_comes_back(checkout: Path) -> None:
     assert ran(run(checkout, "dvc", "repro")) == []
 
 
+@pytest.mark.slow
 def test_models_speak_along_and_a_change_of_one_is_noticed(checkout: Path) -> None:
     second = checkout / "data" / "ensemble" / "second"
     shutil.copytree(checkout / "data" / "model", second)
@@ -195,6 +196,7 @@ def test_models_speak_along_and_a_change_of_one_is_noticed(checkout: Path) -> No
     run(checkout, "dvc", "checkout")
 
 
+@pytest.mark.slow
 def test_another_size_of_pictures_numbers_no_word_anew(checkout: Path) -> None:
     output = run(checkout, "dvc", "exp", "run", "-S", "tensors.size=24", "build_vocab")
     assert ran(output) == ["precompute_tensors"]
