@@ -1,7 +1,7 @@
 """Caption whole splits: data/model with data/features, or with data/tensors, to data/predictions.
 
 Models of data/ensemble speak along where generate.models names them. Where the consensus of captions is
-asked for, data/vocab has the training captions that weigh words.
+asked for, data/vocab has the training captions that weigh words, and that vote where neighbours do.
 """
 
 import logging
@@ -23,7 +23,8 @@ from capflow.models.gaze import attentive, gaze, view
 from capflow.models.inputs import Views
 from capflow.params import load_params
 from capflow.text.vocabulary import Vocabulary
-from capflow.training.members import open_agreement, open_models, open_views
+from capflow.training.consensus import open_consensus
+from capflow.training.members import open_models, open_views
 from stages import run
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ def main() -> None:
         params = load_params()
         seed_everything(params.seed)
         models, vocabulary = open_models(params, best_device())
-        agree = open_agreement(params)
+        agree = open_consensus(params, models, processes)
         speaker = Ensemble(model.decoder for model in models)
         for split in params.generate.splits:
             began = time.monotonic()

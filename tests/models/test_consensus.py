@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from capflow.evaluation.agreement import Agreement
 from capflow.evaluation.ngrams import Captions
-from capflow.models.captioning import Writer, sampling_of, search_of, write_captions
+from capflow.models.captioning import Agree, Writer, sampling_of, search_of, write_captions
 from capflow.models.generate import candidates
 from capflow.models.inputs import EncodedPixels
 from capflow.models.sampling import end_once, sample
@@ -20,15 +22,17 @@ COUNT = 9
 PARAMS = generate_params(method="consensus", beam=3, drawn=6, batch_size=4, temperature=0.9)
 
 
-def agreement() -> Agreement:
-    """Words weighed by the captions of five pictures."""
+def agreement() -> Agree[Tensor]:
+    """Captions with one another, words weighed by the captions of five pictures."""
     told, ids = captions()
     order = np.argsort(told.images, kind="stable")
     words, lengths = told.said(order)
-    return Agreement(Captions(words, lengths, np.searchsorted(ids, told.images[order])))
+    agree = Agreement(Captions(words, lengths, np.searchsorted(ids, told.images[order])))
+    return lambda tokens, _seen: agree(tokens)
 
 
 MODEL = captioner(0, sharpness=4, decoder={"batch_norm": True}, encoder={"features": "grid"})
+IDS = [*range(COUNT)]
 SEEN = EncodedPixels(pixels(COUNT), MODEL, CPU)
 
 
@@ -39,7 +43,7 @@ def test_it_is_the_caption_that_agrees_most_with_those_of_the_beam_and_those_dra
     generator = torch.Generator().manual_seed(PARAMS.seed)
     drawn, _ = sample(MODEL.decoder, features, sampling_of(PARAMS), PARAMS.drawn, generator)
     every = end_once(torch.cat([found, drawn], 1), END)
-    best = agree(every.numpy()).argmax(1)
+    best = agree(every.numpy(), features).argmax(1)
     wanted = [VOCABULARY.decode(every[row, place].tolist()) for row, place in enumerate(best)]
     written = Writer(MODEL.decoder, VOCABULARY, PARAMS, agree)(features, 30)
     assert [said[0].text for said in written] == wanted
@@ -51,9 +55,9 @@ def test_it_is_the_caption_that_agrees_most_with_those_of_the_beam_and_those_dra
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_it_does_not_depend_on_the_pictures_beside_it(batch_size: int) -> None:
-    ids, params = [*range(COUNT)], PARAMS.model_copy(update={"batch_size": batch_size})
-    said = write_captions(MODEL.decoder, ids, SEEN, VOCABULARY, params, agree=agreement())
-    assert said == write_captions(MODEL.decoder, ids, SEEN, VOCABULARY, PARAMS, agree=agreement())
+    params = PARAMS.model_copy(update={"batch_size": batch_size})
+    said = write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, params, agree=agreement())
+    assert said == write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, PARAMS, agree=agreement())
     assert len(set(said.values())) > 1
 
 
@@ -63,6 +67,24 @@ def test_pictures_that_others_caption_are_passed_over() -> None:
     wanted = whole(SEEN(np.arange(COUNT)))
     part.skip(5)
     assert part(SEEN(np.arange(5, COUNT))) == wanted[5:]
+
+
+def test_who_votes_is_asked_with_what_is_seen_of_each_picture() -> None:
+    """Those agree most, by this vote, that say so many different words as the picture's first number says."""
+
+    def agree(tokens: NDArray[np.int64], seen: Tensor) -> NDArray[np.float64]:
+        wanted = 2 + 5 * torch.sigmoid(seen[:, 0, :1]).double().numpy()
+        varied = [[len(set(caption)) for caption in picture] for picture in tokens.tolist()]
+        votes: NDArray[np.float64] = -np.abs(np.array(varied) - wanted)
+        return votes
+
+    found: list[list[str]] = []
+    for size in (2, COUNT):
+        params = PARAMS.model_copy(update={"batch_size": size})
+        found.append([*write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, params, agree=agree).values()])
+    assert found[0] == found[1]
+    plain = write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, PARAMS, agree=agreement())
+    assert found[0] != [*plain.values()]
 
 
 def test_a_model_folder_has_no_captions_to_weigh_words_by(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from capflow.params import GenerateParams
 from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
 
-Agree = Callable[[NDArray[np.int64]], NDArray[np.float64]]
-"""How much captions, int64 [B, K, T] and padded, agree with the others of their picture, [B, K]."""
+Agree = Callable[[NDArray[np.int64], Seen], NDArray[np.float64]]
+"""How much captions, int64 [B, K, T] and padded, of pictures that are seen so, agree with others, [B, K]."""
 
 
 class Caption(NamedTuple):
@@ -70,7 +70,7 @@ class Writer(Generic[Seen]):
         speaker: Speaker[Seen],
         vocabulary: Vocabulary,
         params: GenerateParams,
-        agree: Agree | None = None,
+        agree: Agree[Seen] | None = None,
     ) -> None:
         """Prepare.
 
@@ -112,7 +112,7 @@ class Writer(Generic[Seen]):
         # Where a search has found fewer captions than its beam is wide, the best one stands in for them.
         there = (scores > -torch.inf)[:, :, None]
         tokens = torch.cat([torch.where(there, found, found[:, :1]), drawn], 1)
-        agreement = self._agree(end_once(tokens, END).cpu().numpy())
+        agreement = self._agree(end_once(tokens, END).cpu().numpy(), features)
         return _ranked(tokens, torch.from_numpy(agreement).to(tokens.device, torch.float32))
 
     def _draw(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:
@@ -141,7 +141,7 @@ def write_captions(
     vocabulary: Vocabulary,
     params: GenerateParams,
     processes: Processes = ALONE,
-    agree: Agree | None = None,
+    agree: Agree[Seen] | None = None,
 ) -> dict[int, str]:
     """The caption of each picture, by image id, in the order of ``ids``.
 

@@ -7,14 +7,12 @@ import torch
 from capflow import project
 from capflow.data import tensors
 from capflow.errors import CapflowError
-from capflow.evaluation.agreement import Agreement
-from capflow.evaluation.ngrams import Captions
 from capflow.models.captioner import Captioner
 from capflow.models.ensemble import load_models
 from capflow.models.inputs import EncodedPixels, Views
 from capflow.params import Params, Split
 from capflow.text.vocabulary import Vocabulary
-from capflow.training.artifacts import open_batches, open_pictures
+from capflow.training.artifacts import open_pictures
 
 
 def open_models(params: Params, device: torch.device) -> tuple[list[Captioner], Vocabulary]:
@@ -34,13 +32,6 @@ def open_models(params: Params, device: torch.device) -> tuple[list[Captioner], 
                 "`generate.models`, or train it again."
             )
     return models, vocabulary
-
-
-def open_agreement(params: Params) -> Agreement | None:
-    """How much captions agree, words weighed by the training captions; None, where nobody asks."""
-    if params.generate.method != "consensus":
-        return None
-    return Agreement(Captions(*open_batches("train", params).references()))
 
 
 def open_views(split: Split, params: Params, models: Sequence[Captioner]) -> tuple[list[int], Views]:
