@@ -11,10 +11,9 @@
 set -euo pipefail
 
 changes=(
-    seed=2
     decoder.name=updown
     decoder.dropout=0.4
-    train.epochs=6
+    train.epochs=4
     generate.models='[attention]'
     generate.method=consensus
     generate.temperature=0.7
