@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Flickr8k: Up-Down and Show, Attend and Tell over one frozen MobileNetV2; the captions are the consensus of what both
-# say together, in which captions of similar training pictures vote.
+# Flickr8k: two decoders of Show, Attend and Tell over one frozen MobileNetV2; captions are the consensus of what both say
+# together, in which captions of similar training pictures vote.
 #
 # Cost     to be measured
 # Scores   to be measured
 #
-# Inputs   As of runs/flickr8k_attention.sh, which this is with the changes below, and its model, before this:
-#          runs/flickr8k_attention.sh -S train.epochs=6 && cp -r data/model data/ensemble/attention
-# Further arguments go to `dvc exp run`.
+# Inputs   As of runs/flickr8k_attention.sh, which this is with the changes below, and a model of it, before this:
+#          runs/flickr8k_attention.sh -S train.epochs=6
+#          mkdir data/ensemble/first && cp data/model/* data/ensemble/first
+# Further arguments go to `dvc exp run`; both take the same. Queued experiments do not see data/ensemble.
 set -euo pipefail
 
 changes=(
-    decoder.name=updown
-    decoder.dropout=0.4
-    train.epochs=4
-    generate.models='[attention]'
+    seed=2
+    train.epochs=6
+    generate.models='[first]'
     generate.method=consensus
     generate.temperature=0.7
     generate.neighbours=5

@@ -13,20 +13,17 @@ Words weigh by how many pictures of the training split have them in a caption.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from capflow.evaluation.cider import CiderD
+from capflow.evaluation.cider import CiderD, Floats
 from capflow.evaluation.ngrams import Captions, Ids
 from capflow.text.vocabulary import PAD
-
-Floats = NDArray[np.float64]
 
 
 class Agreement:
     """How much the captions of each picture agree with one another, and with those of training pictures."""
 
     def __init__(self, documents: Captions) -> None:
-        """Weigh n-grams by the captions of many pictures, picture by picture; their rows may have gaps."""
+        """Weigh n-grams by the captions of many pictures, whose rows ascend and may have gaps."""
         _, rows, self._count = np.unique(documents.images, return_inverse=True, return_counts=True)
         self._documents = Captions(documents.words, documents.lengths, rows.astype(np.int64))
         self._first = np.cumsum(self._count) - self._count
@@ -49,17 +46,15 @@ class Agreement:
             pictures: int64 [B, N], those that each of the B pictures is compared with, by their places among
                 all pictures of the documents.
         """
-        told = self._told(pictures.ravel())
-        images = np.repeat(np.arange(len(pictures)), self._count[pictures].sum(1))
-        references = Captions(told.words, told.lengths, images)
+        references = self._told(pictures)
         return CiderD(references, self._documents)(_of(captions)).reshape(captions.shape[:2])
 
     def _told(self, pictures: Ids) -> Captions:
-        """The captions of pictures, which may be named more than once, one after the other."""
-        captions = _ranges(self._first[pictures], self._count[pictures])
+        """The captions of N pictures, int64 [B, N], as captions of B pictures; one may be named again."""
+        captions = _ranges(self._first[pictures.ravel()], self._count[pictures.ravel()])
         lengths = self._documents.lengths[captions]
         words = self._documents.words[_ranges(self._begin[captions], lengths)]
-        return Captions(words, lengths, self._documents.images[captions])
+        return Captions(words, lengths, np.repeat(np.arange(len(pictures)), self._count[pictures].sum(1)))
 
 
 def _of(captions: Ids) -> Captions:

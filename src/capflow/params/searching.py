@@ -34,7 +34,7 @@ class GenerateParams(Section):
     top_k: Annotated[int, Field(ge=0, lt=2**31)]
     top_p: Annotated[float, Field(gt=0, le=1)]
     drawn: Annotated[int, Field(ge=1, le=1000)] = 20
-    neighbours: Annotated[int, Field(ge=0, le=1000)] = 0
+    neighbours: Annotated[int, Field(ge=0, le=100)] = 0
     neighbours_vote: Annotated[float, Field(ge=0, le=1000)] = 3.0
     seed: Seed
     batch_size: Count
