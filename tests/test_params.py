@@ -45,6 +45,15 @@ def test_an_experiment_of_dvcs_changes_the_line_of_its_parameter_alone(tmp_path:
     assert after.split() == before.replace("0.00005", "0.25").split()
 
 
+def test_lists_that_dvc_fills_and_empties_leave_the_file_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(SHIPPED.read_text())
+    for change in ("models=[a]", "models=[]", "models=[a,b]", "splits=[val]", "models=[]", "splits=[val,test]"):
+        apply_overrides(path, [f"generate.{change}"])
+        load_params(path)
+    assert path.read_text() == SHIPPED.read_text()
+
+
 def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(re.sub(r"\n  lr: \S+", "\n  lr: 1e-05", SHIPPED.read_text()))
