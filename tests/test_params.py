@@ -48,7 +48,8 @@ def test_an_experiment_of_dvcs_changes_the_line_of_its_parameter_alone(tmp_path:
 def test_lists_that_dvc_fills_and_empties_leave_the_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(SHIPPED.read_text())
-    for change in ("models=[a]", "models=[]", "models=[a,b]", "splits=[val]", "models=[]", "splits=[val,test]"):
+    changes = ("models=[a]", "models=[]", "models=[a,b]", "splits=[val]", "models=[]", "splits=[val,test]")
+    for change in changes:
         apply_overrides(path, [f"generate.{change}"])
         load_params(path)
     assert path.read_text() == SHIPPED.read_text()
