@@ -81,7 +81,7 @@ class _Index:
         own = image < rows
         gram, self._captions = counts.gram[own], counts.caption[own]
         self._weights = counts.times[own] * self._idf[gram]
-        self._norms = _norms(self._captions, self._weights, len(images))
+        self._norms = norms(self._captions, self._weights, len(images))
         self._places = Places(gram, image[own], rows)
 
     def cosines(self, counts: Counts, images: Ids, pairs: Pairs) -> Floats:
@@ -100,8 +100,9 @@ class _Index:
         products = np.minimum(weights[entry], self._weights[other]) * self._weights[other]
         pair = self._captions[other] + pairs.offset[counts.caption[entry]]
         dots = np.bincount(pair, products, len(pairs.reference))
-        norms = _norms(counts.caption, weights, len(images))[pairs.hypothesis] * self._norms[pairs.reference]
-        return np.divide(dots, norms, out=np.zeros_like(norms), where=norms > 0)
+        own = norms(counts.caption, weights, len(images))[pairs.hypothesis]
+        both = own * self._norms[pairs.reference]
+        return np.divide(dots, both, out=np.zeros_like(both), where=both > 0)
 
 
 def _together(references: Captions, documents: Captions, rows: int) -> Captions:
@@ -112,5 +113,6 @@ def _together(references: Captions, documents: Captions, rows: int) -> Captions:
     )
 
 
-def _norms(captions: Ids, weights: Floats, total: int) -> Floats:
+def norms(captions: Ids, weights: Floats, total: int) -> Floats:
+    """The length of the vector of each of ``total`` captions, whose entries have these weights."""
     return np.sqrt(np.bincount(captions, weights**2, total))

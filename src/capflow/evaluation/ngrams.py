@@ -166,3 +166,9 @@ def changes(values: Ids) -> NDArray[np.bool_]:
     """Where a value from 0 on differs from the one before it; the first one does."""
     found: NDArray[np.bool_] = np.diff(values, prepend=-1) != 0
     return found
+
+
+def ranges(starts: Ids, counts: Ids) -> Ids:
+    """start, start + 1 and so on, so many of each, one after the other."""
+    behind = np.cumsum(counts)
+    return np.arange(counts.sum()) + np.repeat(starts - behind + counts, counts)

@@ -17,7 +17,7 @@ class GenerateParams(Section):
 
     ``models`` are folders below data/ensemble, or absolute paths, whose models speak along with
     data/model. The formulas stand in :mod:`capflow.models.rules`, ``generate`` and ``sampling``, and in
-    :mod:`capflow.evaluation.agreement`.
+    :mod:`capflow.evaluation.agreement` and ``expectation``.
     """
 
     splits: Annotated[tuple[Split, ...], Field(min_length=1)]
@@ -34,8 +34,7 @@ class GenerateParams(Section):
     top_k: Annotated[int, Field(ge=0, lt=2**31)]
     top_p: Annotated[float, Field(gt=0, le=1)]
     drawn: Annotated[int, Field(ge=1, le=1000)] = 20
-    neighbours: Annotated[int, Field(ge=0, le=100)] = 0
-    neighbours_vote: Annotated[float, Field(ge=0, le=1000)] = 3.0
+    lookalikes: Annotated[float, Field(ge=0, le=1000)] = 0.0
     seed: Seed
     batch_size: Count
 

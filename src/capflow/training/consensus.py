@@ -1,4 +1,4 @@
-"""What a consensus of captions asks: the training captions, and the training pictures that look alike."""
+"""What a consensus of captions asks: the training captions, and what pictures that look alike let expect."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from torch import Tensor
 
 from capflow.bars import bar
 from capflow.evaluation.agreement import Agreement
+from capflow.evaluation.expectation import Expectation
 from capflow.evaluation.ngrams import Captions
 from capflow.models.captioner import Captioner
 from capflow.models.inputs import Views
-from capflow.models.neighbours import Neighbours, whole
+from capflow.models.lookalikes import Lookalikes, whole
 from capflow.params import Params
 from capflow.processes import ALONE, Processes
 from capflow.training.artifacts import open_batches
@@ -21,28 +22,40 @@ from capflow.training.members import open_views
 
 
 @dataclass(frozen=True)
+class Fit:
+    """How well captions fit what training pictures that look alike let expect of a picture.
+
+    Attributes:
+        expectation: of the training captions.
+        lookalikes: of the training pictures that have captions.
+        vote: what this counts for, where the agreement of captions counts for 1.
+    """
+
+    expectation: Expectation
+    lookalikes: Lookalikes
+    vote: float
+
+    def __call__(self, captions: NDArray[np.int64], seen: Sequence[Tensor], /) -> NDArray[np.float64]:
+        """See :data:`capflow.models.captioning.Agree`."""
+        return self.vote * self.expectation(captions, self.lookalikes.weights(whole(seen)))
+
+
+@dataclass(frozen=True)
 class Consensus:
-    """How much captions agree with those that are found and drawn beside them, and with neighbours'.
+    """How much captions agree with those that are found and drawn beside them, and with what is expected.
 
     Attributes:
         agreement: weighs words by the training captions.
-        neighbours: the training pictures that have captions; None where none of them votes.
-        count: how many of them vote on a picture's captions.
-        vote: what their captions count for, where a picture's own count for 1.
+        fit: None where training pictures are not asked.
     """
 
     agreement: Agreement
-    neighbours: Neighbours | None = None
-    count: int = 0
-    vote: float = 0.0
+    fit: Fit | None = None
 
     def __call__(self, captions: NDArray[np.int64], seen: Sequence[Tensor], /) -> NDArray[np.float64]:
-        """See :data:`capflow.models.captioning.Agree`; the first model tells which pictures look alike."""
+        """See :data:`capflow.models.captioning.Agree`."""
         scores = self.agreement(captions)
-        if self.neighbours is None:
-            return scores
-        nearest = self.neighbours.nearest(whole(seen[0]), self.count)
-        return scores + self.vote * self.agreement.with_pictures(captions, nearest)
+        return scores if self.fit is None else scores + self.fit(captions, seen)
 
 
 def open_consensus(
@@ -50,7 +63,7 @@ def open_consensus(
 ) -> Consensus | None:
     """What a consensus needs of the training split; None, where nobody asks for one.
 
-    Each of ``processes`` looks at a part of the pictures, where neighbours are asked for.
+    Each of ``processes`` looks at a part of the pictures, where those that look alike are asked.
 
     Raises:
         CapflowError: an artifact is missing or damaged, or holds what is no number.
@@ -59,25 +72,23 @@ def open_consensus(
     if asked.method != "consensus":
         return None
     told = Captions(*open_batches("train", params).references())
-    agreement = Agreement(told)
-    if not asked.neighbours:
-        return Consensus(agreement)
-    _, inputs = open_views("train", params, models[:1])
-    means = torch.zeros(len(rows := np.unique(told.images)), models[0].encoder.channels)
-    look(means, inputs, rows, asked.batch_size, processes)
-    return Consensus(agreement, Neighbours(means), asked.neighbours, asked.neighbours_vote)
+    if not asked.lookalikes:
+        return Consensus(Agreement(told))
+    _, inputs = open_views("train", params, models)
+    pictures = look(inputs, np.unique(told.images), asked.batch_size, processes)
+    return Consensus(Agreement(told), Fit(Expectation(told), Lookalikes(pictures), asked.lookalikes))
 
 
 @torch.inference_mode()
-def look(
-    means: Tensor, inputs: Views, rows: NDArray[np.int64], size: int, processes: Processes = ALONE
-) -> None:
-    """Add what is seen of whole pictures, float [N, channels], to ``means``, which are zeros.
+def look(inputs: Views, rows: NDArray[np.int64], size: int, processes: Processes = ALONE) -> Tensor:
+    """What is seen of whole pictures, float [N, channels].
 
     Each of ``processes`` looks at a part of them, ``size`` pictures at a time; afterwards each has all.
     """
+    means = torch.zeros(len(rows), whole(inputs(rows[:1])).shape[1])
     starts = range(0, len(rows), size)
     own = processes.part(starts)
-    for start in bar(processes.in_step(own, len(starts)), "neighbours", len(own), "batch"):
-        means[start : start + size] = whole(inputs(rows[start : start + size])[0])
+    for start in bar(processes.in_step(own, len(starts)), "lookalikes", len(own), "batch"):
+        means[start : start + size] = whole(inputs(rows[start : start + size]))
     processes.add(means)
+    return means
