@@ -37,13 +37,15 @@ SEEN = EncodedPixels(pixels(COUNT), MODEL, CPU)
 
 
 @torch.inference_mode()
-def test_it_is_the_caption_that_agrees_most_with_those_of_the_beam_and_those_drawn() -> None:
+def test_it_is_the_caption_that_agrees_most_with_those_of_the_beam_and_those_drawn_and_is_likely() -> None:
     features, agree = SEEN(np.arange(COUNT)), agreement()
-    found, _ = candidates(MODEL.decoder, features, search_of(PARAMS))
+    found, likely = candidates(MODEL.decoder, features, search_of(PARAMS))
     generator = torch.Generator().manual_seed(PARAMS.seed)
-    drawn, _ = sample(MODEL.decoder, features, sampling_of(PARAMS), PARAMS.drawn, generator)
+    drawn, log_p = sample(MODEL.decoder, features, sampling_of(PARAMS), PARAMS.drawn, generator)
     every = end_once(torch.cat([found, drawn], 1), END)
-    best = agree(every.numpy(), features).argmax(1)
+    votes = agree(every.numpy(), features)
+    best = (votes + 0.1 * torch.cat([likely, log_p.sum(-1)], 1).numpy()).argmax(1)
+    assert (best != votes.argmax(1)).any()
     wanted = [VOCABULARY.decode(every[row, place].tolist()) for row, place in enumerate(best)]
     written = Writer(MODEL.decoder, VOCABULARY, PARAMS, agree)(features, 30)
     assert [said[0].text for said in written] == wanted

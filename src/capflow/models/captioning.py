@@ -18,12 +18,15 @@ from capflow.params import GenerateParams
 from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
 
+# What log p counts for in a consensus, where agreement counts for 1: what is hardly English is passed over.
+LIKELIHOOD = 0.1
+
 Agree = Callable[[NDArray[np.int64], Seen], NDArray[np.float64]]
 """How much captions, int64 [B, K, T] and padded, of pictures that are seen so, agree with others, [B, K]."""
 
 
 class Caption(NamedTuple):
-    """A caption and its log p; where captions were chosen by agreement, that."""
+    """A caption and its log p; where captions were chosen by agreement, that and a tenth of log p."""
 
     text: str
     log_p: float
@@ -107,13 +110,14 @@ class Writer(Generic[Seen]):
             return candidates(self.speaker, features, search_of(self.params))
         if self.params.method == "sample" or self._agree is None:  # a consensus always has it
             return _ranked(*self._draw(features, count))
-        found, scores = candidates(self.speaker, features, search_of(self.params))
-        drawn, _ = self._draw(features, self.params.drawn)
+        found, likely = candidates(self.speaker, features, search_of(self.params))
+        drawn, log_p = self._draw(features, self.params.drawn)
         # Where a search has found fewer captions than its beam is wide, the best one stands in for them.
-        there = (scores > -torch.inf)[:, :, None]
-        tokens = torch.cat([torch.where(there, found, found[:, :1]), drawn], 1)
-        agreement = self._agree(end_once(tokens, END).cpu().numpy(), features)
-        return _ranked(tokens, torch.from_numpy(agreement).to(tokens.device, torch.float32))
+        there = likely > -torch.inf
+        tokens = torch.cat([torch.where(there[:, :, None], found, found[:, :1]), drawn], 1)
+        log_p = torch.cat([torch.where(there, likely, likely[:, :1]), log_p], 1)
+        agreement = torch.from_numpy(self._agree(end_once(tokens, END).cpu().numpy(), features))
+        return _ranked(tokens, agreement.to(log_p) + LIKELIHOOD * log_p)
 
     def _draw(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:
         tokens, log_p = sample(self.speaker, features, sampling_of(self.params), count, self.generator)
