@@ -1,7 +1,8 @@
 """Caption whole splits: data/model with data/features, or with data/tensors, to data/predictions.
 
 Models of data/ensemble speak along where generate.models names them. Where the consensus of captions is
-asked for, data/vocab has the training captions that weigh words, and that vote where neighbours do.
+asked for, data/vocab has the training captions that weigh words, and that say what to expect of pictures
+that look like training pictures.
 """
 
 import logging

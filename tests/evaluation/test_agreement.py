@@ -1,4 +1,4 @@
-"""Which captions of a picture are most like all of them."""
+"""Which captions of a picture are most like others of it."""
 
 import math
 from collections import Counter
@@ -29,12 +29,13 @@ def cider_d(one: Words, other: Words, documents: Sequence[Sequence[Words]]) -> f
 
 @given(DOCUMENTS, st.integers(1, 3), st.data())
 @settings(max_examples=50)
-def test_it_is_the_mean_cider_d_against_all_captions_of_the_picture(
+def test_it_is_the_mean_cider_d_against_all_voters_of_the_picture(
     documents: list[list[list[int]]], pictures: int, data: st.DataObject
 ) -> None:
-    said = several(data, pictures)
+    said, voters = several(data, pictures), several(data, pictures)
     agree = Agreement(numbered([(3 * row, c) for row, told in enumerate(documents) for c in told]))
     wanted = [
-        [sum(cider_d(c, d, documents) for d in picture) / len(picture) for c in picture] for picture in said
+        [sum(cider_d(c, d, documents) for d in asked) / len(asked) for c in picture]
+        for picture, asked in zip(said, voters, strict=True)
     ]
-    np.testing.assert_allclose(agree(padded(said)), wanted, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(agree(padded(said), padded(voters)), wanted, rtol=0, atol=1e-9)

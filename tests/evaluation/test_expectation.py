@@ -34,7 +34,9 @@ def expected(caption: Words, weights: Sequence[float], documents: Sequence[Seque
             for other in told:
                 theirs = direction(other, n, documents)
                 total += weight / len(told) * sum(own[g] * theirs[g] for g in own if g in theirs)
-    return 10 / 4 * total
+    lengths = [len(other) for told in documents for other in told]
+    usual = sum(math.exp(-((len(caption) - length) ** 2) / 72) for length in lengths) / len(lengths)
+    return 10 / 4 * usual * total
 
 
 @given(DOCUMENTS, st.integers(1, 3), st.data())
@@ -57,7 +59,7 @@ def test_it_is_the_weighted_mean_of_the_products_of_directions(
 def test_with_one_picture_it_is_cider_d_against_its_captions() -> None:
     words = np.random.default_rng(0).permuted(np.tile(np.arange(4, 24), (12, 1)), axis=1)[:, :7].tolist()
     documents = numbered([(row // 2, caption) for row, caption in enumerate(words)])
-    # Captions of one length that repeat no word: CIDEr-D's factor for lengths is 1, and nothing is clipped.
+    # Captions of one length that repeat no word: the factors for lengths are 1, and nothing is clipped.
     said = [words[1][:3] + words[5][:4], words[6][:3] + words[1][1:5], words[1]]
     fit = Expectation(documents)(padded([said]), torch.eye(6)[:1])
     wanted = CiderD(numbered([(0, words[0]), (0, words[1])]), documents)(numbered([(0, c) for c in said]))

@@ -59,6 +59,7 @@ def test_captions_of_pictures_that_look_alike_vote_with_a_weight(stored: bool) -
     both = Lookalikes(whole([train[ROWS], also[ROWS]])).weights(whole([seen, beside]))
     alone = Lookalikes(whole([train[ROWS]])).weights(whole([seen]))
     said = np.random.default_rng(0).integers(4, len(VOCABULARY), (4, 3, 5))
+    voters = said[:, 1:]
     for models, views, weights in ([model, another], [seen, beside], both), ([model], [seen], alone):
         expected = Expectation(told)(said, weights)
         assert np.ptp(expected) > 0
@@ -66,7 +67,10 @@ def test_captions_of_pictures_that_look_alike_vote_with_a_weight(stored: bool) -
             consensus = open_consensus(chosen(encoder, lookalikes=vote), models)
             assert consensus is not None
             np.testing.assert_allclose(
-                consensus(said, views), Agreement(told)(said) + vote * expected, rtol=0, atol=1e-4
+                consensus(said, voters, views),
+                Agreement(told)(said, voters) + vote * expected,
+                rtol=0,
+                atol=1e-4,
             )
 
 
@@ -94,5 +98,5 @@ def test_where_nobody_asks_no_picture_is_looked_at() -> None:
     consensus = open_consensus(chosen(lookalikes=0.0), [MODEL])
     assert consensus is not None
     told = Captions(*open_batches("train", chosen()).references())
-    np.testing.assert_array_equal(consensus(said, []), Agreement(told)(said))
+    np.testing.assert_array_equal(consensus(said, said[:, :1], []), Agreement(told)(said, said[:, :1]))
     assert open_consensus(chosen(method="beam"), [MODEL]) is None

@@ -52,7 +52,7 @@ class CiderD:
         for index, counts in zip(self._indices, numbered, strict=True):
             cosines += index.cosines(counts, hypotheses.images, pairs)
         difference = hypotheses.lengths[pairs.hypothesis] - self._lengths[pairs.reference]
-        alike = cosines * np.exp(-(difference**2) / (2 * _SIGMA**2))
+        alike = cosines * likeness(difference)
         sums = np.bincount(pairs.hypothesis, alike, len(hypotheses.images))
         return 10 / LONGEST * sums / self._per_image[hypotheses.images]
 
@@ -111,6 +111,12 @@ def _together(references: Captions, documents: Captions, rows: int) -> Captions:
         np.concatenate((references.lengths, documents.lengths)),
         np.concatenate((references.images, documents.images + rows)),
     )
+
+
+def likeness(difference: NDArray[np.integer]) -> Floats:
+    """The factor for two captions whose lengths differ by so many words, from 0 to 1."""
+    factor: Floats = np.exp(-(difference**2) / (2 * _SIGMA**2))
+    return factor
 
 
 def norms(captions: Ids, weights: Floats, total: int) -> Floats:

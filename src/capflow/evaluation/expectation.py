@@ -5,16 +5,18 @@ without its factor for lengths is linear in the references' directions, so its e
 references, but what is expected of these. With weights a_i that say how much each training picture tells
 about the picture in question, and m_i captions r of training picture i,
 
-    score(c) = 10 / 4 * sum over n of  g'(c) / |g(c)| . sum over i of a_i / m_i * sum over r of g(r) / |g(r)|
+    score(c) = 10 / 4 * f(c) * sum over n of  g'(c) / |g(c)| . e_n,
+    e_n      = sum over i of a_i / m_i * sum over r of g(r) / |g(r)|
 
-where g' counts n-grams once, whatever the caption repeats.
+where g' counts n-grams once, whatever the caption repeats, and f(c) is the mean of CIDEr-D's factor for
+lengths over all training captions: without it the shortest captions would seem best.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from capflow.evaluation.cider import Floats, norms
+from capflow.evaluation.cider import Floats, likeness, norms
 from capflow.evaluation.ngrams import LONGEST, Captions, Counts, Ids, Known, changes, count, ranges
 from capflow.text.vocabulary import PAD
 
@@ -27,6 +29,7 @@ class Expectation:
         _, rows, many = np.unique(told.images, return_inverse=True, return_counts=True)
         numbered = count(told, lambda _, keys: np.arange(len(keys)))
         self._tables = [_Table(counts, rows, 1 / many[rows]) for counts in numbered]
+        self._lengths, self._times = np.unique(told.lengths, return_counts=True)
 
     def __call__(self, captions: Ids, weights: Tensor) -> Floats:
         """The score of each caption, float64 [B, K].
@@ -41,7 +44,13 @@ class Expectation:
         scores = np.zeros(len(pictures))
         for table, counts in zip(self._tables, numbered, strict=True):
             scores += table.products(counts, pictures, weights)
-        return 10 / LONGEST * scores.reshape(captions.shape[:2])
+        return 10 / LONGEST * (scores * self._usual(said.lengths)).reshape(captions.shape[:2])
+
+    def _usual(self, lengths: Ids) -> Floats:
+        """How near so many words are to the lengths of training captions, float64 [M], from 0 to 1."""
+        alike = likeness(lengths[:, None] - self._lengths)
+        mean: Floats = alike @ self._times / self._times.sum()
+        return mean
 
 
 class _Table:

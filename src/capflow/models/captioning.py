@@ -21,8 +21,8 @@ from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
 # What log p counts for in a consensus, where agreement counts for 1: what is hardly English is passed over.
 LIKELIHOOD = 0.1
 
-Agree = Callable[[NDArray[np.int64], Seen], NDArray[np.float64]]
-"""How much captions, int64 [B, K, T] and padded, of pictures that are seen so, agree with others, [B, K]."""
+Agree = Callable[[NDArray[np.int64], NDArray[np.int64], Seen], NDArray[np.float64]]
+"""How much captions, int64 [B, K, T] and padded, agree with voters [B, J, T] of pictures seen so: [B, K]."""
 
 
 class Caption(NamedTuple):
@@ -112,11 +112,10 @@ class Writer(Generic[Seen]):
             return _ranked(*self._draw(features, count))
         found, likely = candidates(self.speaker, features, search_of(self.params))
         drawn, log_p = self._draw(features, self.params.drawn)
-        # Where a search has found fewer captions than its beam is wide, the best one stands in for them.
-        there = likely > -torch.inf
-        tokens = torch.cat([torch.where(there[:, :, None], found, found[:, :1]), drawn], 1)
-        log_p = torch.cat([torch.where(there, likely, likely[:, :1]), log_p], 1)
-        agreement = torch.from_numpy(self._agree(end_once(tokens, END).cpu().numpy(), features))
+        tokens, log_p = torch.cat([found, drawn], 1), torch.cat([likely, log_p], 1)
+        said = end_once(tokens, END).cpu().numpy()
+        # What a search finds is no sample of what the model may say: it has no vote, but may be chosen.
+        agreement = torch.from_numpy(self._agree(said, said[:, len(found[0]) :], features))
         return _ranked(tokens, agreement.to(log_p) + LIKELIHOOD * log_p)
 
     def _draw(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:

@@ -36,13 +36,13 @@ class Fit:
     vote: float
 
     def __call__(self, captions: NDArray[np.int64], seen: Sequence[Tensor], /) -> NDArray[np.float64]:
-        """See :data:`capflow.models.captioning.Agree`."""
+        """How well captions, int64 [B, K, T] and padded, fit pictures that are seen so, float64 [B, K]."""
         return self.vote * self.expectation(captions, self.lookalikes.weights(whole(seen)))
 
 
 @dataclass(frozen=True)
 class Consensus:
-    """How much captions agree with those that are found and drawn beside them, and with what is expected.
+    """How much captions agree with those that are drawn, and with what is expected.
 
     Attributes:
         agreement: weighs words by the training captions.
@@ -52,9 +52,11 @@ class Consensus:
     agreement: Agreement
     fit: Fit | None = None
 
-    def __call__(self, captions: NDArray[np.int64], seen: Sequence[Tensor], /) -> NDArray[np.float64]:
+    def __call__(
+        self, captions: NDArray[np.int64], voters: NDArray[np.int64], seen: Sequence[Tensor], /
+    ) -> NDArray[np.float64]:
         """See :data:`capflow.models.captioning.Agree`."""
-        scores = self.agreement(captions)
+        scores = self.agreement(captions, voters)
         return scores if self.fit is None else scores + self.fit(captions, seen)
 
 
