@@ -109,6 +109,7 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
         ({"generate.min_length": 31}, "generate.min_length (31) is larger than generate.max_length (30)"),
         ({"generate.method": "greedy"}, "`generate.method` is 'greedy'"),
         ({"generate.top_p": 0.0}, "`generate.top_p` is 0"),
+        ({"generate.drawn": 1}, "`generate.drawn` is 1"),
         ({"generate.models": [""]}, "`generate.models.0` is ''"),
     ],
 )

@@ -35,8 +35,8 @@ def padded(said: Sequence[Sequence[Words]]) -> NDArray[np.int64]:
 DOCUMENTS = st.lists(st.lists(WORDS, min_size=1, max_size=3), min_size=1, max_size=4)
 
 
-def several(data: st.DataObject, pictures: int) -> list[list[list[int]]]:
+def several(data: st.DataObject, pictures: int, least: int = 1) -> list[list[list[int]]]:
     """Equally many captions of each of some pictures, drawn."""
-    count = data.draw(st.integers(1, 4))
+    count = data.draw(st.integers(least, 4))
     of_one = st.lists(WORDS, min_size=count, max_size=count)
     return data.draw(st.lists(of_one, min_size=pictures, max_size=pictures))

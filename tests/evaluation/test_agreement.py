@@ -29,13 +29,19 @@ def cider_d(one: Words, other: Words, documents: Sequence[Sequence[Words]]) -> f
 
 @given(DOCUMENTS, st.integers(1, 3), st.data())
 @settings(max_examples=50)
-def test_it_is_the_mean_cider_d_against_all_voters_of_the_picture(
+def test_it_is_the_mean_cider_d_against_those_drawn_but_itself(
     documents: list[list[list[int]]], pictures: int, data: st.DataObject
 ) -> None:
-    said, voters = several(data, pictures), several(data, pictures)
-    agree = Agreement(numbered([(3 * row, c) for row, told in enumerate(documents) for c in told]))
+    said, voters = several(data, pictures), several(data, pictures, least=2)
+    agree = Agreement(numbered([(row, c) for row, told in enumerate(documents) for c in told]))
+    drawn = len(voters[0])
     wanted = [
-        [sum(cider_d(c, d, documents) for d in asked) / len(asked) for c in picture]
+        [sum(cider_d(c, d, documents) for d in asked) / drawn for c in picture]
+        + [
+            sum(cider_d(c, d, documents) for place, d in enumerate(asked) if place != own) / (drawn - 1)
+            for own, c in enumerate(asked)
+        ]
         for picture, asked in zip(said, voters, strict=True)
     ]
-    np.testing.assert_allclose(agree(padded(said), padded(voters)), wanted, rtol=0, atol=1e-9)
+    every = padded([picture + asked for picture, asked in zip(said, voters, strict=True)])
+    np.testing.assert_allclose(agree(every, drawn), wanted, rtol=0, atol=1e-9)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocoevalcap.cider.cider import Cider
 
-from capflow.evaluation.cider import CiderD
+from capflow.evaluation.cider import CiderD, rarities
 from capflow.evaluation.ngrams import Captions, Words, count
 
 # Few words, so that they repeat; captions of none and of one; blanks that part no words.
@@ -93,7 +93,7 @@ def test_frequencies_of_other_documents(pictures: Pictures, others: Pictures) ->
     """References of some images, weighed as among those of all."""
     words = Words()
     everything = [references for _, references in (*pictures, *others)]
-    cider = CiderD(words.captions(everything[: len(pictures)]), words.captions(everything))
+    cider = CiderD(words.captions(everything[: len(pictures)]), rarities(words.captions(everything)))
     scores = cider(words.captions([said] for said, _ in pictures))
     np.testing.assert_allclose(scores, peer([*pictures, *others])[: len(pictures)], rtol=0, atol=1e-12)
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capflow.evaluation.cider import CiderD
+from capflow.evaluation.cider import CiderD, rarities
 from capflow.evaluation.expectation import Expectation
 from tests.evaluation.spoken import DOCUMENTS, Words, grams, numbered, padded, several
 
@@ -47,7 +47,7 @@ def test_it_is_the_weighted_mean_of_the_products_of_directions(
     said = several(data, pictures)
     one = st.lists(st.floats(-2, 2), min_size=len(documents), max_size=len(documents))
     weights = data.draw(st.lists(one, min_size=pictures, max_size=pictures))
-    fit = Expectation(numbered([(3 * row, c) for row, told in enumerate(documents) for c in told]))
+    fit = Expectation(numbered([(row, c) for row, told in enumerate(documents) for c in told]))
     wanted = [
         [expected(caption, of, documents) for caption in picture]
         for picture, of in zip(said, weights, strict=True)
@@ -62,6 +62,8 @@ def test_with_one_picture_it_is_cider_d_against_its_captions() -> None:
     # Captions of one length that repeat no word: the factors for lengths are 1, and nothing is clipped.
     said = [words[1][:3] + words[5][:4], words[6][:3] + words[1][1:5], words[1]]
     fit = Expectation(documents)(padded([said]), torch.eye(6)[:1])
-    wanted = CiderD(numbered([(0, words[0]), (0, words[1])]), documents)(numbered([(0, c) for c in said]))
+    wanted = CiderD(numbered([(0, words[0]), (0, words[1])]), rarities(documents))(
+        numbered([(0, c) for c in said])
+    )
     np.testing.assert_allclose(fit[0], wanted, rtol=0, atol=1e-9)
     assert wanted[2] > wanted[0] > 0

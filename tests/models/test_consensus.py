@@ -15,7 +15,7 @@ from capflow.models.generate import candidates
 from capflow.models.inputs import EncodedPixels
 from capflow.models.sampling import end_once, sample
 from capflow.models.search import read_search, write_search
-from capflow.text.vocabulary import END
+from capflow.text.vocabulary import END, SPECIALS
 from tests.tiny import CPU, VOCABULARY, captioner, captions, generate_params, pixels
 
 COUNT = 9
@@ -28,7 +28,7 @@ def agreement() -> Agree[Tensor]:
     order = np.argsort(told.images, kind="stable")
     words, lengths = told.said(order)
     agree = Agreement(Captions(words, lengths, np.searchsorted(ids, told.images[order])))
-    return lambda tokens, voters, _seen: agree(tokens, voters)
+    return lambda tokens, drawn, _seen: agree(tokens, drawn)
 
 
 MODEL = captioner(0, sharpness=4, decoder={"batch_norm": True}, encoder={"features": "grid"})
@@ -42,8 +42,9 @@ def test_it_is_the_caption_that_agrees_most_with_those_drawn_and_is_likely() -> 
     found, likely = candidates(MODEL.decoder, features, search_of(PARAMS))
     generator = torch.Generator().manual_seed(PARAMS.seed)
     drawn, log_p = sample(MODEL.decoder, features, sampling_of(PARAMS), PARAMS.drawn, generator)
-    every = end_once(torch.cat([found, drawn], 1), END)
-    votes = agree(every.numpy(), end_once(drawn, END).numpy(), features)
+    every = end_once(torch.cat([found, drawn], 1)[..., :-1], END)
+    assert (every != END).all(-1).any(), "some are cut"
+    votes = agree(every.numpy(), PARAMS.drawn, features)
     best = (votes + 0.1 * torch.cat([likely, log_p.sum(-1)], 1).numpy()).argmax(1)
     assert (best != votes.argmax(1)).any()
     wanted = [VOCABULARY.decode(every[row, place].tolist()) for row, place in enumerate(best)]
@@ -53,6 +54,13 @@ def test_it_is_the_caption_that_agrees_most_with_those_drawn_and_is_likely() -> 
     assert len({place >= PARAMS.beam for place in best}) == 2, "both kinds are chosen"
     assert all(said == sorted(said, key=lambda caption: -caption.log_p) for said in written)
     assert max(map(len, written)) > PARAMS.beam
+
+
+def test_a_beam_wider_than_there_are_captions_adds_none() -> None:
+    params = PARAMS.model_copy(update={"beam": 40, "min_length": 1, "max_length": 1})
+    for captions_of_one in Writer(MODEL.decoder, VOCABULARY, params, agreement())(SEEN(np.arange(COUNT)), 60):
+        assert len(captions_of_one) == len(VOCABULARY) - len(SPECIALS), "all words"
+        assert all(np.isfinite(said.log_p) for said in captions_of_one)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
@@ -74,7 +82,7 @@ def test_pictures_that_others_caption_are_passed_over() -> None:
 def test_who_votes_is_asked_with_what_is_seen_of_each_picture() -> None:
     """Those agree most, by this vote, that say so many different words as the picture's first number says."""
 
-    def agree(tokens: NDArray[np.int64], _voters: NDArray[np.int64], seen: Tensor) -> NDArray[np.float64]:
+    def agree(tokens: NDArray[np.int64], _drawn: int, seen: Tensor) -> NDArray[np.float64]:
         wanted = 2 + 5 * torch.sigmoid(seen[:, 0, :1]).double().numpy()
         varied = [[len(set(caption)) for caption in picture] for picture in tokens.tolist()]
         votes: NDArray[np.float64] = -np.abs(np.array(varied) - wanted)

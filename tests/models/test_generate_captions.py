@@ -7,20 +7,30 @@ import pytest
 import yaml
 
 from capflow import project
-from capflow.files import read_json, write_json
+from capflow.files import read_json, write_json, write_text
 from capflow.models.captioner import Captioner, save_captioner
+from capflow.models.captioning import write_captions
+from capflow.models.ensemble import Ensemble
 from capflow.models.gaze import gaze
-from capflow.models.inputs import EncodedPixels
+from capflow.models.inputs import EncodedPixels, Views
+from capflow.params import load_params
+from capflow.training.consensus import open_consensus
 from stages import generate_captions
-from tests.tiny import CPU, VOCABULARY, captioner, params, pixels
+from tests.tiny import CPU, VOCABULARY, captioner, captions, params, pixels
 
 COUNT = 9
 
 
-def prepare(decoder: str) -> Captioner:
-    """A checkout with nine pictures of val, none of test, and a model; it is the working directory."""
+def prepare(decoder: str, **generate: object) -> Captioner:
+    """A checkout with five pictures of train, nine of val, none of test, and a model; one is in it."""
     name, grid = {"name": decoder}, {"features": "grid", "trainable": True}
-    Path("params.yaml").write_text(yaml.safe_dump(params(decoder=name, encoder=grid).model_dump(mode="json")))
+    chosen = params(decoder=name, encoder=grid, generate=generate)
+    Path("params.yaml").write_text(yaml.safe_dump(chosen.model_dump(mode="json")))
+    told, known = captions()
+    told.save(project.VOCAB / "train")
+    write_text(project.VOCAB / "vocab.json", VOCABULARY.to_json())
+    write_json(project.TENSORS / "train.json", {"ids": known.tolist()})
+    np.save(project.TENSORS / "train.npy", pixels(len(known), seed=1))
     for split, rows in (("val", pixels(COUNT)), ("test", pixels(0))):
         write_json(project.TENSORS / f"{split}.json", {"ids": [100 + row for row in range(len(rows))]})
         np.save(project.TENSORS / f"{split}.npy", rows)
@@ -60,3 +70,19 @@ def test_a_split_without_pictures_and_a_model_without_attention_have_no_maps(
     generate_captions.main()
     written = {path.name for path in project.PREDICTIONS.iterdir()}
     assert written == {"val.json", "test.json"} | files
+
+
+def test_a_consensus_asks_the_training_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = {}
+    for lookalikes in (0.0, 30.0):
+        model = prepare("attention", method="consensus", lookalikes=lookalikes)
+        generate_captions.main()
+        said[lookalikes] = [row["caption"] for row in read_json(project.PREDICTIONS / "val.json")]
+        asked, inputs = load_params(), EncodedPixels(pixels(COUNT), model, CPU)
+        agree = open_consensus(asked, [model])
+        wanted = write_captions(
+            Ensemble([model.decoder]), range(COUNT), Views(inputs), VOCABULARY, asked.generate, agree=agree
+        )
+        assert said[lookalikes] == [*wanted.values()]
+    assert said[0.0] != said[30.0]

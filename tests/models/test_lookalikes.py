@@ -17,6 +17,7 @@ def directions(pictures: torch.Tensor, of: torch.Tensor) -> Floats:
     """Standardised by the training pictures, and of length one."""
     rows: Floats = pictures.double().numpy() - of.double().numpy().mean(0)
     rows /= np.maximum(of.double().numpy().std(0), 1e-12)
+    rows = rows.clip(-10, 10)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows
 
@@ -93,16 +94,48 @@ def test_pictures_that_come_several_times_share_what_one_would_tell(copies: int)
     assert weights.isfinite().all()
 
 
+@pytest.mark.parametrize("noise", [1e-6, 1e-4, 1e-3])
+def test_pictures_that_are_almost_the_same_are_no_trouble(noise: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    seen = torch.randn(300, 40, generator=generator)
+    again = seen * (1 + noise * torch.randn(300, 40, generator=generator))
+    for train in (torch.cat([seen, again]), torch.cat([seen, again]).half().float(), seen[:, :2]):
+        assert Lookalikes(train).weights(seen[:, : train.shape[1]] + 0.5).isfinite().all()
+
+
+@given(st.integers(3, 30), st.integers(0, 2**31))
+def test_of_a_training_picture_others_tell_what_they_would_without_it(known: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    train = torch.randn(known, 6, generator=generator)
+    one = directions(train, train)
+    assume((one @ one.T - 2 * np.eye(known)).max() < 0.999)
+    rest = np.arange(known) != 1
+    system = kernel(one[rest], one[rest]) + 0.5 * np.eye(known - 1)
+    wanted = np.linalg.solve(system, kernel(one[rest], one[[1]])).T
+    found = Lookalikes(train).weights(train[[1]]).numpy()
+    np.testing.assert_allclose(found[:, rest], wanted, rtol=0, atol=2e-3)
+    assert found[0, 1] == 0
+
+
+def test_what_is_seen_once_in_a_dead_channel_outweighs_nothing() -> None:
+    train, other = torch.rand(50, 12), torch.rand(1, 12)
+    wanted = Lookalikes(train).weights(other)
+    dead = torch.zeros(51, 1)
+    dead[3], dead[50] = 6e-8, 0.5
+    found = Lookalikes(torch.cat([train, dead[:50]], 1)).weights(torch.cat([other, dead[50:]], 1))
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+
+
 def test_pictures_that_all_look_the_same_are_answered() -> None:
     assert Lookalikes(torch.full((10, 4), 0.1)).weights(torch.full((1, 4), 0.1)).isfinite().all()
 
 
 @pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
 def test_what_is_no_number_is_told(wrong: float) -> None:
-    train = torch.randn(10, 4)
-    train[3, 2] = wrong
+    seen = torch.randn(10, 7, 4)
+    seen[3, 2] = wrong
     with pytest.raises(CapflowError, match="holds infinities or NaN"):
-        Lookalikes(train)
+        whole([torch.randn(10, 7, 4), seen])
 
 
 def test_what_several_models_see_counts_once_where_they_share_it() -> None:

@@ -64,10 +64,14 @@ def test_trained_encoders_see_the_tensors_once_if_they_are_the_same() -> None:
     save_captioner(project.MODEL, model, VOCABULARY)
     beside("same", model)
     beside("other", captioner(1, encoder={"trainable": True}))
-    chosen = params(generate={"models": ["same", "other"]}, encoder={"trainable": True})
+    later = captioner(2, encoder={"weights": "other/model.safetensors"})
+    later.encoder.load_state_dict(captioner(1).encoder.state_dict())
+    beside("later", later)
+    chosen = params(generate={"models": ["same", "other", "later"]}, encoder={"trainable": True})
     models, _ = open_models(chosen, CPU)
-    first, same, other = open_views("val", chosen, models)[1].inputs
+    first, same, other, successor = open_views("val", chosen, models)[1].inputs
     assert same is first
+    assert successor is other
     assert isinstance(first, EncodedPixels)
     assert isinstance(other, EncodedPixels)
     assert (first.model, other.model) == (models[0], models[2])

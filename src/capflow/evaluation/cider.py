@@ -12,6 +12,9 @@ where d is the difference of their lengths in words, and sigma is 6. Nothing her
 captions: the references are an inverted index, from each n-gram and image to the captions that hold it.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,32 +25,64 @@ Floats = NDArray[np.float64]
 _SIGMA = 6.0
 
 
+@dataclass(frozen=True)
+class Rarity:
+    """How rare the n-grams of one length are.
+
+    Attributes:
+        known: the n-grams that any of N images has.
+        idf: float64 [len(known)], log(N / how many images have it), last of all for those that none has.
+    """
+
+    known: Known
+    idf: Floats
+
+    @classmethod
+    def of(cls, counts: Counts, images: Ids) -> "Rarity":
+        """Of n-grams numbered from 0 in the order of their keys, in M captions of ``images``, ascending."""
+        image = images[counts.caption]
+        anew = changes(counts.gram) | changes(image)
+        known = Known(counts.keys)
+        frequency = np.bincount(counts.gram[anew], minlength=len(known))
+        return cls(known, np.log(images[-1] + 1.0) - np.log(np.maximum(1.0, frequency)))
+
+    def weights(self, counts: Counts) -> Floats:
+        """The entries of the captions' vectors, float64 [E]."""
+        weights: Floats = counts.times * self.idf[np.minimum(counts.gram, len(self.idf) - 1)]
+        return weights
+
+
+def rarities(documents: Captions) -> list[Rarity]:
+    """How rare n-grams are in captions of the images 0, 1, 2 and so on, ascending, for n from 1 to 4."""
+    counted = count(documents, lambda _, keys: np.arange(len(keys)))
+    return [Rarity.of(counts, documents.images) for counts in counted]
+
+
 class CiderD:
     """Scores hypotheses against references that are prepared once."""
 
-    def __init__(self, references: Captions, documents: Captions | None = None) -> None:
+    def __init__(self, references: Captions, rare: Sequence[Rarity] | None = None) -> None:
         """Index the references.
 
         Args:
             references: one or more for each image; the images are 0, 1, 2 and so on, ascending, without a
                 gap. Nothing else can be scored.
-            documents: captions of images, in the same order, that N and the number of images with an
-                n-gram are taken from; by default the references themselves.
+            rare: how rare n-grams are elsewhere; by default it is the references that tell.
         """
         self._lengths, self._per_image = references.lengths, np.bincount(references.images)
-        captions, first = references, 0
-        if documents is not None:
-            first = len(self._per_image)
-            captions = _together(references, documents, first)
-        self._indices = [
-            _Index(counts, captions.images, len(self._per_image), first)
-            for counts in count(captions, lambda _, keys: np.arange(len(keys)))
-        ]
+        rare, names = rare or rarities(references), list[_Numbers]()
+
+        def number(last: int, keys: Ids) -> Ids:
+            names.append(_Numbers(rare[last].known, keys))
+            return names[last](keys)
+
+        counted = [*count(references, number)]
+        self._indices = [_Index(*each, references.images) for each in zip(rare, names, counted, strict=True)]
 
     def __call__(self, hypotheses: Captions) -> Floats:
         """The score of each hypothesis, float64 [M], from 0 to 10; an image may have any number of them."""
         pairs = Pairs.of(hypotheses.images, self._per_image)
-        numbered = count(hypotheses, lambda last, keys: self._indices[last].known.numbers(keys))
+        numbered = count(hypotheses, lambda last, keys: self._indices[last].numbers(keys))
         cosines = np.zeros(len(pairs.reference))
         for index, counts in zip(self._indices, numbered, strict=True):
             cosines += index.cosines(counts, hypotheses.images, pairs)
@@ -57,42 +92,51 @@ class CiderD:
         return 10 / LONGEST * sums / self._per_image[hypotheses.images]
 
 
+class _Numbers:
+    """Numbers n-grams: first those whose rarity is known, then those that references have, then others."""
+
+    def __init__(self, known: Known, keys: Ids) -> None:
+        """Take those that are known, and the keys of those of the references, ascending."""
+        self._known, self._others = known, Known(keys[known.numbers(keys) >= len(known)])
+
+    def __call__(self, keys: Ids) -> Ids:
+        """The numbers of n-grams by their keys, int64 [U]."""
+        numbers = self._known.numbers(keys)
+        few = len(self._known)
+        return np.where(numbers < few, numbers, few + self._others.numbers(keys))
+
+
 class _Index:
     """Where the n-grams of one length stand in the references, and what they weigh there.
 
     Attributes:
-        known: the n-grams.
+        numbers: those of n-grams.
     """
 
-    def __init__(self, counts: Counts, images: Ids, rows: int, first: int) -> None:
+    def __init__(self, rare: Rarity, numbers: _Numbers, counts: Counts, images: Ids) -> None:
         """Index n-grams.
 
         Args:
-            counts: their entries, the n-grams being numbered from 0 in the order of their keys.
-            images: int64 [M], the image of each caption, ascending.
-            rows: the images below are those of the references.
-            first: the images from here on are the documents.
+            rare: how rare they are.
+            numbers: those that they have.
+            counts: their entries.
+            images: int64 [M], the image of each reference, ascending.
         """
-        image = images[counts.caption]
-        self.known = Known(counts.keys)
-        anew = changes(counts.gram) | changes(image)
-        frequency = np.bincount(counts.gram[anew & (image >= first)], minlength=len(self.known))
-        self._idf = np.log(float(images[-1] + 1 - first)) - np.log(np.maximum(1.0, frequency))
-        own = image < rows
-        gram, self._captions = counts.gram[own], counts.caption[own]
-        self._weights = counts.times[own] * self._idf[gram]
+        self.numbers, self._rare = numbers, rare
+        order = np.argsort(counts.gram, kind="stable")
+        self._captions, self._weights = counts.caption[order], rare.weights(counts)[order]
         self._norms = norms(self._captions, self._weights, len(images))
-        self._places = Places(gram, image[own], rows)
+        self._places = Places(counts.gram[order], images[self._captions], int(images[-1]) + 1)
 
     def cosines(self, counts: Counts, images: Ids, pairs: Pairs) -> Floats:
         """The cosine of each pair, float64 [P], without the factor for their lengths.
 
         Args:
-            counts: the n-grams of the hypotheses, as :attr:`known` numbers them.
+            counts: the n-grams of the hypotheses, as :attr:`numbers` has them.
             images: int64 [M], the image of each hypothesis.
             pairs: hypotheses and references.
         """
-        weights = counts.times * self._idf[np.minimum(counts.gram, len(self._idf) - 1)]
+        weights = self._rare.weights(counts)
         found, starts = self._places.find(counts.gram, images[counts.caption]), self._places.starts
         many = np.diff(starts, append=starts[-1])[found]
         entry = np.repeat(np.arange(len(many)), many)
@@ -103,14 +147,6 @@ class _Index:
         own = norms(counts.caption, weights, len(images))[pairs.hypothesis]
         both = own * self._norms[pairs.reference]
         return np.divide(dots, both, out=np.zeros_like(both), where=both > 0)
-
-
-def _together(references: Captions, documents: Captions, rows: int) -> Captions:
-    return Captions(
-        np.concatenate((references.words, documents.words)),
-        np.concatenate((references.lengths, documents.lengths)),
-        np.concatenate((references.images, documents.images + rows)),
-    )
 
 
 def likeness(difference: NDArray[np.integer]) -> Floats:

@@ -1,23 +1,24 @@
 """How well captions fit what people are expected to say of a picture, n-gram by n-gram.
 
-For each n from 1 to 4 a caption c is the vector g(c) of CIDEr-D (:mod:`capflow.evaluation.cider`). CIDEr-D
-without its factor for lengths is linear in the references' directions, so its expectation needs no
-references, but what is expected of these. With weights a_i that say how much each training picture tells
-about the picture in question, and m_i captions r of training picture i,
+For each n from 1 to 4 a caption c is the vector g(c) of CIDEr-D (:mod:`capflow.evaluation.cider`). CIDEr's
+cosines are linear in the references' directions, so their expectation needs no references, but what is
+expected of these directions. With weights a_i that say how much each training picture tells about the picture
+in question, and m_i captions r of training picture i,
 
     score(c) = 10 / 4 * f(c) * sum over n of  g'(c) / |g(c)| . e_n,
     e_n      = sum over i of a_i / m_i * sum over r of g(r) / |g(r)|
 
-where g' counts n-grams once, whatever the caption repeats, and f(c) is the mean of CIDEr-D's factor for
-lengths over all training captions: without it the shortest captions would seem best.
+where g' counts n-grams once, whatever the caption repeats, in place of CIDEr-D's minimum, and f(c) is the
+mean of CIDEr-D's factor for lengths over all training captions: without it the shortest captions would seem
+best.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from capflow.evaluation.cider import Floats, likeness, norms
-from capflow.evaluation.ngrams import LONGEST, Captions, Counts, Ids, Known, changes, count, ranges
+from capflow.evaluation.cider import Floats, Rarity, likeness, norms
+from capflow.evaluation.ngrams import LONGEST, Captions, Counts, Ids, changes, count, ranges
 from capflow.text.vocabulary import PAD
 
 
@@ -25,10 +26,10 @@ class Expectation:
     """The n-grams of the training captions, from which those of other pictures are expected."""
 
     def __init__(self, told: Captions) -> None:
-        """Count n-grams in the captions of N pictures, whose rows ascend and may have gaps."""
-        _, rows, many = np.unique(told.images, return_inverse=True, return_counts=True)
+        """Count n-grams in the captions of images 0 to N - 1, ascending."""
+        share = 1 / np.bincount(told.images)[told.images]
         numbered = count(told, lambda _, keys: np.arange(len(keys)))
-        self._tables = [_Table(counts, rows, 1 / many[rows]) for counts in numbered]
+        self._tables = [_Table(counts, told.images, share) for counts in numbered]
         self._lengths, self._times = np.unique(told.lengths, return_counts=True)
 
     def __call__(self, captions: Ids, weights: Tensor) -> Floats:
@@ -36,14 +37,15 @@ class Expectation:
 
         Args:
             captions: int64 [B, K, T], words and, if there is one, the end token; then padding.
-            weights: float [B, N], how much each training picture counts for each picture.
+            weights: float [B, N], how much each of the images counts for each picture.
         """
+        counting = weights.double().T.contiguous()
         pictures = np.repeat(np.arange(len(captions)), captions.shape[1])
         said = Captions.of(captions, pictures, PAD)
-        numbered = count(said, lambda last, keys: self._tables[last].known.numbers(keys))
+        numbered = count(said, lambda last, keys: self._tables[last].rare.known.numbers(keys))
         scores = np.zeros(len(pictures))
         for table, counts in zip(self._tables, numbered, strict=True):
-            scores += table.products(counts, pictures, weights)
+            scores += table.products(counts, pictures, counting)
         return 10 / LONGEST * (scores * self._usual(said.lengths)).reshape(captions.shape[:2])
 
     def _usual(self, lengths: Ids) -> Floats:
@@ -57,40 +59,38 @@ class _Table:
     """The n-grams of one length, and how much of the directions of training pictures' captions they are.
 
     Attributes:
-        known: the n-grams.
+        rare: how rare they are.
     """
 
-    def __init__(self, counts: Counts, rows: Ids, share: Floats) -> None:
-        """Take the n-grams of M captions of pictures ``rows``, each ``share`` of what its picture tells."""
-        self.known = Known(counts.keys)
-        image = rows[counts.caption]
+    def __init__(self, counts: Counts, images: Ids, share: Floats) -> None:
+        """Take the n-grams of M captions of ``images``, each ``share`` of what its image tells."""
+        self.rare = rare = Rarity.of(counts, images)
+        image = images[counts.caption]
         anew = changes(counts.gram) | changes(image)
-        frequency = np.bincount(counts.gram[anew], minlength=len(self.known))
-        self._idf = np.log(rows[-1] + 1.0) - np.log(np.maximum(1.0, frequency))
-        weights = counts.times * self._idf[counts.gram]
-        lengths = norms(counts.caption, weights, len(rows))[counts.caption]
+        weights = rare.weights(counts)
+        lengths = norms(counts.caption, weights, len(images))[counts.caption]
         parts = np.divide(weights, lengths, out=np.zeros_like(weights), where=lengths > 0)
         self._parts = np.add.reduceat(parts * share[counts.caption], np.flatnonzero(anew))
         self._image = image[anew]
-        self._starts = np.cumsum(frequency) - frequency
-        self._frequency = frequency
+        self._frequency = np.bincount(counts.gram[anew], minlength=len(rare.known))
+        self._starts = np.cumsum(self._frequency) - self._frequency
 
-    def products(self, counts: Counts, pictures: Ids, weights: Tensor) -> Floats:
+    def products(self, counts: Counts, pictures: Ids, counting: Tensor) -> Floats:
         """The sum over the n-grams of each caption, float64 [M].
 
         Args:
-            counts: the n-grams of the captions, as :attr:`known` numbers them.
-            pictures: int64 [M], the row of ``weights`` of each caption.
-            weights: float [B, N].
+            counts: the n-grams of the captions, numbered as they are known.
+            pictures: int64 [M], the column of ``counting`` of each caption.
+            counting: float64 [N, B], how much each training picture counts.
         """
-        idf = self._idf[np.minimum(counts.gram, len(self._idf) - 1)]
-        lengths = norms(counts.caption, counts.times * idf, len(pictures))[counts.caption]
-        parts = np.divide(idf, lengths, out=np.zeros_like(idf), where=lengths > 0)
-        grams, place = np.unique(np.minimum(counts.gram, len(self._idf) - 1), return_inverse=True)
-        expected = self._expected(grams, weights)[place, pictures[counts.caption]]
+        weights = self.rare.weights(counts)
+        lengths = norms(counts.caption, weights, len(pictures))[counts.caption] * counts.times
+        parts = np.divide(weights, lengths, out=np.zeros_like(weights), where=lengths > 0)
+        grams, place = np.unique(np.minimum(counts.gram, len(self._starts) - 1), return_inverse=True)
+        expected = self._expected(grams, counting)[place, pictures[counts.caption]]
         return np.bincount(counts.caption, parts * expected, len(pictures)).astype(np.float64)
 
-    def _expected(self, grams: Ids, weights: Tensor) -> Floats:
+    def _expected(self, grams: Ids, counting: Tensor) -> Floats:
         """What is expected of n-grams, float64 [G, B]; nothing of those that nobody said."""
         many = self._frequency[grams]
         entries = ranges(self._starts[grams], many)
@@ -98,8 +98,8 @@ class _Table:
         parts = torch.sparse_coo_tensor(
             torch.from_numpy(places),
             torch.from_numpy(self._parts[entries]),
-            (len(grams), weights.shape[1]),
+            (len(grams), len(counting)),
             check_invariants=True,
         )
-        expected: Floats = torch.sparse.mm(parts, weights.cpu().double().T.contiguous()).numpy()
+        expected: Floats = torch.sparse.mm(parts, counting).numpy()
         return expected

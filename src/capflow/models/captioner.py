@@ -85,8 +85,10 @@ class Captioner(nn.Module):
         return features
 
     def sees_like(self, other: "Captioner") -> bool:
-        """Whether both make the same features of the same pictures."""
-        if (self.config.encoder, self.config.crop) != (other.config.encoder, other.config.crop):
+        """Whether both make the same features of the same pictures, however their encoders came to do so."""
+        mine, theirs = self.config, other.config
+        kind = (mine.encoder.name, mine.encoder.padding, mine.encoder.features, mine.crop)
+        if kind != (theirs.encoder.name, theirs.encoder.padding, theirs.encoder.features, theirs.crop):
             return False
         return same_weights(self.encoder, other.encoder)
 

@@ -21,12 +21,12 @@ from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
 # What log p counts for in a consensus, where agreement counts for 1: what is hardly English is passed over.
 LIKELIHOOD = 0.1
 
-Agree = Callable[[NDArray[np.int64], NDArray[np.int64], Seen], NDArray[np.float64]]
-"""How much captions, int64 [B, K, T] and padded, agree with voters [B, J, T] of pictures seen so: [B, K]."""
+Agree = Callable[[NDArray[np.int64], int, Seen], NDArray[np.float64]]
+"""How much captions, int64 [B, K, T] and padded, of pictures seen so, agree with the last few: [B, K]."""
 
 
 class Caption(NamedTuple):
-    """A caption and its log p; where captions were chosen by agreement, that and a tenth of log p."""
+    """A caption and its log p; where a consensus chose it, what it was chosen by."""
 
     text: str
     log_p: float
@@ -105,7 +105,7 @@ class Writer(Generic[Seen]):
             skip(pictures, sampling_of(self.params), drawn, self.generator)
 
     def _say(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:
-        """Tokens int64 [B, N, max_length + 1] and log p or agreement [B, N], from best to worst."""
+        """Tokens int64 [B, N, max_length + 1] and what they are ranked by, [B, N], from best to worst."""
         if self.params.method == "beam":
             return candidates(self.speaker, features, search_of(self.params))
         if self.params.method == "sample" or self._agree is None:  # a consensus always has it
@@ -113,9 +113,10 @@ class Writer(Generic[Seen]):
         found, likely = candidates(self.speaker, features, search_of(self.params))
         drawn, log_p = self._draw(features, self.params.drawn)
         tokens, log_p = torch.cat([found, drawn], 1), torch.cat([likely, log_p], 1)
-        said = end_once(tokens, END).cpu().numpy()
+        # Behind the greatest length there is always an end: a caption that was cut has none of its own.
+        said = end_once(tokens[..., :-1], END).cpu().numpy()
         # What a search finds is no sample of what the model may say: it has no vote, but may be chosen.
-        agreement = torch.from_numpy(self._agree(said, said[:, len(found[0]) :], features))
+        agreement = torch.from_numpy(self._agree(said, self.params.drawn, features))
         return _ranked(tokens, agreement.to(log_p) + LIKELIHOOD * log_p)
 
     def _draw(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:

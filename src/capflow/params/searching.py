@@ -33,7 +33,7 @@ class GenerateParams(Section):
     temperature: Annotated[float, Field(ge=0.01, le=100)]
     top_k: Annotated[int, Field(ge=0, lt=2**31)]
     top_p: Annotated[float, Field(gt=0, le=1)]
-    drawn: Annotated[int, Field(ge=1, le=1000)] = 20
+    drawn: Annotated[int, Field(ge=2, le=1000)] = 20
     lookalikes: Annotated[float, Field(ge=0, le=1000)] = 0.0
     seed: Seed
     batch_size: Count

@@ -53,10 +53,10 @@ class Consensus:
     fit: Fit | None = None
 
     def __call__(
-        self, captions: NDArray[np.int64], voters: NDArray[np.int64], seen: Sequence[Tensor], /
+        self, captions: NDArray[np.int64], drawn: int, seen: Sequence[Tensor], /
     ) -> NDArray[np.float64]:
         """See :data:`capflow.models.captioning.Agree`."""
-        scores = self.agreement(captions, voters)
+        scores = self.agreement(captions, drawn)
         return scores if self.fit is None else scores + self.fit(captions, seen)
 
 
@@ -73,12 +73,15 @@ def open_consensus(
     asked = params.generate
     if asked.method != "consensus":
         return None
-    told = Captions(*open_batches("train", params).references())
+    words, lengths, pictures = open_batches("train", params).references()
+    # Pictures without a caption tell nothing: the others are numbered without a gap.
+    rows, images = np.unique(pictures, return_inverse=True)
+    told = Captions(words, lengths, images.astype(np.int64))
     if not asked.lookalikes:
         return Consensus(Agreement(told))
     _, inputs = open_views("train", params, models)
-    pictures = look(inputs, np.unique(told.images), asked.batch_size, processes)
-    return Consensus(Agreement(told), Fit(Expectation(told), Lookalikes(pictures), asked.lookalikes))
+    lookalikes = Lookalikes(look(inputs, rows, asked.batch_size, processes))
+    return Consensus(Agreement(told), Fit(Expectation(told), lookalikes, asked.lookalikes))
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ from capflow.data import tensors
 from capflow.errors import CapflowError
 from capflow.models.captioner import Captioner
 from capflow.models.ensemble import load_models
-from capflow.models.inputs import EncodedPixels, Views
+from capflow.models.inputs import EncodedPixels, Inputs, Views
 from capflow.params import Params, Split
 from capflow.text.vocabulary import Vocabulary
 from capflow.training.artifacts import open_pictures
@@ -37,12 +37,14 @@ def open_models(params: Params, device: torch.device) -> tuple[list[Captioner], 
 def open_views(split: Split, params: Params, models: Sequence[Captioner]) -> tuple[list[int], Views]:
     """The image ids of a split, and what each model sees of its pictures, row by row.
 
-    A model with the very encoder of the first sees what that sees, which may be stored features; any other
-    sees the tensors through its own.
+    The first sees what was stored for it, features or tensors; any other sees what one before it with the
+    very same encoder sees, or, where there is none, the tensors through its own.
     """
-    first, *others = models
-    ids, inputs = open_pictures(split, params, first)
+    ids, inputs = open_pictures(split, params, models[0])
     pixels = tensors.read(project.TENSORS, split).pixels
-    device = next(first.parameters()).device
-    own = (inputs if other.sees_like(first) else EncodedPixels(pixels, other, device) for other in others)
-    return ids, Views(inputs, *own)
+    device = next(models[0].parameters()).device
+    views: list[Inputs] = [inputs]
+    for place, model in enumerate(models[1:], 1):
+        alike = (view for view, other in zip(views, models[:place], strict=True) if model.sees_like(other))
+        views.append(next(alike, EncodedPixels(pixels, model, device)))
+    return ids, Views(*views)
