@@ -16,6 +16,6 @@ changes=(
     generate.beam=10
     generate.temperature=0.7
     generate.drawn=30
-    generate.lookalikes=15
+    generate.lookalikes=12
 )
 exec "$(dirname "$0")/flickr8k_attention.sh" "${changes[@]/#/--set-param=}" "$@"
