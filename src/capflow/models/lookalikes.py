@@ -24,6 +24,7 @@ from capflow.errors import CapflowError
 _THE_SAME = 0.999
 # A channel that varies by less, of its mean or at all, is the same in all pictures, but for rounding.
 _ROUNDING = 1e-5
+# Standard deviations: what hardly any training picture has must not outweigh all else in one that has it.
 _FAR = 10.0
 _STEEPNESS = 2.0
 _RIDGE = 0.5
