@@ -72,6 +72,7 @@ settings=(
     train.self_critical.lr=0.00005
     train.self_critical.samples=5
     train.self_critical.bleu=0.0
+    train.self_critical.lookalikes=0.0
     generate.splits='[val,test]'
     generate.models='[]'
     generate.method=beam

@@ -4,8 +4,10 @@ import io
 import logging
 import time
 
+import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from capflow import interruption, project
 from capflow.data import tensors
@@ -16,6 +18,7 @@ from capflow.joining import together
 from capflow.models.captioner import Captioner, CaptionerConfig, save_captioner
 from capflow.models.captioning import sampling_of
 from capflow.models.devices import best_device, seed_everything
+from capflow.models.inputs import Views
 from capflow.models.weights import load_encoder
 from capflow.params import Params, load_params
 from capflow.processes import Processes
@@ -25,6 +28,7 @@ from capflow.text.vocabulary import Vocabulary
 from capflow.training.artifacts import open_batches, open_pictures
 from capflow.training.checkpoint import kept
 from capflow.training.curves import write_curves
+from capflow.training.fit import look
 from capflow.training.history import Recorder, Unrecorded
 from capflow.training.keeping import Keeper
 from capflow.training.loop import Split, Trainer
@@ -128,15 +132,30 @@ def build_trainer(
 ) -> Trainer:
     """Everything that training reads, put together; validation heeds ``stops`` from batch to batch."""
     views = torch.Generator().manual_seed(params.seed)
-    _, seen = open_pictures("train", params, model, views)
+    ids, seen = open_pictures("train", params, model, views)
+    wholes = look_at_wholes(params, model, len(ids), stops, processes)
     ids, looked_at = open_pictures("val", params, model)
     looked_at = stops.before(looked_at)
     references = tensors.described("val").captions_of()
     told = open_batches("val", params)
     validate = Validation.of(model, (ids, looked_at), told, references, vocabulary, params, processes)
-    train = Split(open_batches("train", params), seen, views)
+    train = Split(open_batches("train", params), seen, views, wholes)
     drawn = sampling_of(params.generate.greedy(params.train.batch_size))
     return Trainer(model, train, validate, drawn, params.train, recorder, processes, validate.shown)
+
+
+def look_at_wholes(
+    params: Params, model: Captioner, count: int, stops: interruption.Stops, processes: Processes
+) -> Tensor | None:
+    """What the encoder sees of whole training pictures before it learns; None, where no reward asks for it.
+
+    As it is of before the first step, a training that goes on from a checkpoint sees the same.
+    """
+    asked = params.train.self_critical
+    if not (asked.epochs and asked.lookalikes):
+        return None
+    _, inputs = open_pictures("train", params, model.eval())
+    return look(Views(stops.before(inputs)), np.arange(count), params.train.batch_size, processes)
 
 
 if __name__ == "__main__":

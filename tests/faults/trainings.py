@@ -37,7 +37,7 @@ LEARNING: dict[str, Any] = {
     "log_every": 1,
     "scheduled_sampling": 0.5,
     "schedule": {"name": "plateau", "warmup": 0.2, "every": 1, "factor": 0.1, "patience": 0},
-    "self_critical": {"epochs": 1, "lr": 0.001, "samples": 2, "bleu": 0.0},
+    "self_critical": {"epochs": 1, "lr": 0.001, "samples": 2, "bleu": 0.0, "lookalikes": 2.0},
     "augment": {"crop": 28, "area": 0.5, "flip": True},
 }
 

@@ -11,12 +11,11 @@ from capflow.evaluation.agreement import Agreement
 from capflow.evaluation.expectation import Expectation
 from capflow.evaluation.ngrams import Captions
 from capflow.files import write_json, write_text
-from capflow.models.inputs import EncodedPixels, Views
+from capflow.models.inputs import EncodedPixels
 from capflow.models.lookalikes import Lookalikes, whole
 from capflow.params import Params
-from capflow.processes import Processes
 from capflow.training.artifacts import open_batches
-from capflow.training.consensus import look, open_consensus
+from capflow.training.consensus import open_consensus
 from tests.tiny import CPU, VOCABULARY, captioner, captions, params, pixels
 
 GRID: dict[str, object] = {"features": "grid", "trainable": True}
@@ -77,24 +76,6 @@ def test_captions_of_pictures_that_look_alike_vote_with_a_weight(stored: bool) -
                 rtol=0,
                 atol=1e-4,
             )
-
-
-class _Part(Processes):
-    """One of several processes, whose sums are added by hand."""
-
-    def largest(self, number: int) -> int:
-        return number
-
-    def add(self, *tensors: torch.Tensor) -> None:
-        pass
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 5])
-def test_each_process_looks_at_pictures_that_no_other_looks_at(count: int) -> None:
-    views, rows = Views(EncodedPixels(pixels(6), MODEL, CPU)), np.arange(5)
-    parts = [look(views, rows, 2, _Part(rank, count)) for rank in range(count)]
-    assert torch.equal(torch.stack(parts).sum(0), look(views, rows, 2))
-    assert (torch.stack(parts).any(2).sum(0) == 1).all()
 
 
 def test_where_nobody_asks_no_picture_is_looked_at() -> None:

@@ -64,8 +64,7 @@ class Lookalikes:
         self._pictures = self._directions(pictures)
         count = min(len(pictures), landmarks)
         self._landmarks = self._pictures[torch.arange(count) * len(pictures) // count]
-        self._known = _kernel(self._landmarks @ self._pictures.T)
-        self._factor = self._factored()
+        self._told = self._solved(_kernel(self._landmarks @ self._pictures.T))
 
     def weights(self, pictures: Tensor) -> Tensor:
         """How much each training picture counts for each of B others, float [B, N]; some count against.
@@ -79,21 +78,23 @@ class Lookalikes:
         """
         directions = self._directions(pictures.to(self._mean))
         like = _kernel(self._landmarks @ directions.T)
-        weights = torch.cholesky_solve(like.double(), self._factor).float().T @ self._known
+        weights = like.T @ self._told
         itself = directions @ self._pictures.T > _THE_SAME
         return weights.masked_fill(itself, 0.0) / (1 - (weights * itself).sum(1, keepdim=True))
 
-    def _factored(self) -> Tensor:
-        """The Cholesky factor of K_MN K_NM + l K_MM, float64 [M, M]."""
+    def _solved(self, known: Tensor) -> Tensor:
+        """(K_MN K_NM + l K_MM)^-1 K_MN, float [M, N], in the place of K_MN."""
         # In float32, pictures that are almost the same would make K_MM indefinite.
         landmarks = self._landmarks.double()
         system = _RIDGE * _kernel(landmarks @ landmarks.T)
         # Part by part, as all training pictures are too many for numbers of this size.
-        for part in torch.split(self._known, len(self._landmarks), 1):
+        for part in torch.split(known, len(landmarks), 1):
             system.addmm_(part.double(), part.double().T)
         system.diagonal().add_(_JITTER * system.trace())
-        factor: Tensor = torch.linalg.cholesky(system)
-        return factor
+        factor = torch.linalg.cholesky(system)
+        for part in torch.split(known, len(landmarks), 1):
+            part.copy_(torch.cholesky_solve(part.double(), factor))
+        return known
 
     def _directions(self, pictures: Tensor) -> Tensor:
         standard = ((pictures - self._mean) * self._scale).clamp(-_FAR, _FAR)

@@ -49,13 +49,16 @@ class EncoderLearningParams(Section):
 class SelfCriticalParams(Section):
     """Epochs of :mod:`capflow.training.self_critical`, with ``samples`` captions of each picture.
 
-    ``bleu`` is the weight of BLEU-4 in the reward, where CIDEr-D has 1.
+    ``bleu`` is the weight of BLEU-4 in the reward, where CIDEr-D has 1; ``lookalikes`` is that of what
+    training pictures that look alike let expect.
     """
 
     epochs: Annotated[int, Field(ge=0, lt=2**53)]
     lr: Rate
     samples: Annotated[int, Field(ge=2, le=64)]
     bleu: Annotated[float, Field(ge=0, le=100)]
+    # Parameters that were written before it came, as old checkpoints have them, are still read.
+    lookalikes: Annotated[float, Field(ge=0, le=1000)] = 0.0
 
 
 class TrainParams(Section):

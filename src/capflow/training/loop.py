@@ -36,11 +36,15 @@ Moment = Callable[[bool], None]
 
 @dataclass(frozen=True)
 class Split:
-    """The captions of a split, the pictures that they belong to, and what varies these, if anything does."""
+    """The captions of a split, the pictures that they belong to, and what varies these, if anything does.
+
+    ``pictures``, float [N, channels], are these as wholes, where rewards ask which of them look alike.
+    """
 
     batches: Batches
     inputs: Inputs
     generator: torch.Generator | None = None
+    pictures: Tensor | None = None
 
 
 class Trainer:
@@ -118,7 +122,7 @@ class Trainer:
         return Phase(self.model, objective, self.params, lr, epochs, batches, self._sharing)
 
     def _self_critical(self) -> Phase:
-        rewards = Rewards(self.train.batches, self.params.self_critical.bleu)
+        rewards = Rewards(self.train.batches, self.params.self_critical, self.train.pictures)
         objective = SelfCritical(
             self.model, self.train.inputs, rewards, self.sampling, self.params, self.processes
         )

@@ -11,7 +11,10 @@ word: in what is drawn, in the references, and in the number of pictures that ha
 captions come to end with "with a".
 
 The reward is CIDEr-D, to which BLEU-4 may be added with a weight (Ranzato, Chopra, Auli, Zaremba: Sequence
-Level Training with Recurrent Neural Networks, ICLR 2016, train with BLEU-4 alone).
+Level Training with Recurrent Neural Networks, ICLR 2016, train with BLEU-4 alone). A model that is rewarded
+by what people say of its training pictures gets to know these by heart, where there are few. So there may be
+added, too, how well a caption fits what other training pictures that look alike let expect of this one
+(:mod:`capflow.models.lookalikes`, :mod:`capflow.evaluation.expectation`): that is as true of new pictures.
 
 Captions are drawn without dropout, from running statistics, and without a gradient; one pass over all of
 them, as training has it, gives log p. So the model that draws is not quite the one whose gradient is taken.
@@ -30,9 +33,10 @@ from capflow.models.captioner import Captioner
 from capflow.models.devices import autocast
 from capflow.models.inputs import Inputs
 from capflow.models.sampling import Sampling, end_once, sample, skip
-from capflow.params import TrainParams
+from capflow.params import SelfCriticalParams, TrainParams
 from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import PAD
+from capflow.training.fit import Fit
 from capflow.training.objective import Learnt, observing, seen
 
 Ids = NDArray[np.int64]
@@ -42,27 +46,39 @@ Floats = NDArray[np.float64]
 class Rewards:
     """Rewards of captions as arrays of word ids; document frequencies are those of the references."""
 
-    def __init__(self, batches: Batches, bleu: float) -> None:
-        """Index the captions of a split as references; ``bleu`` is the weight of BLEU-4 beside CIDEr-D."""
+    def __init__(self, batches: Batches, params: SelfCriticalParams, pictures: Tensor | None = None) -> None:
+        """Index the captions of a split as references.
+
+        Args:
+            batches: the split.
+            params: what counts how much beside CIDEr-D.
+            pictures: float [N, channels], its pictures as wholes, where it counts which of them look alike.
+        """
         words, lengths, rows = batches.references()
         self._rows, images = np.unique(rows, return_inverse=True)
         references = Captions(words, lengths, images.astype(np.int64))
-        self._cider, self._bleu = CiderD(references), Bleu4(references) if bleu else None
-        self._weight = bleu
+        self._cider, self._bleu = CiderD(references), Bleu4(references) if params.bleu else None
+        self._weight = params.bleu
+        self._pictures = None if pictures is None else pictures[torch.from_numpy(self._rows)]
+        if self._pictures is not None:
+            self._fit = Fit.of(references, self._pictures, params.lookalikes)
 
     def __call__(self, rows: Ids, captions: Ids) -> Floats:
-        """The reward of each caption, float64 [P, K], from 0 to 10 + ``bleu``.
+        """The reward of each caption, float64 [P, K].
 
         Args:
             rows: int64 [P], the rows of the pictures.
             captions: int64 [P, K, T], words and, if there is one, the end token; then padding.
         """
-        images = np.repeat(np.searchsorted(self._rows, rows), captions.shape[1])
-        said = Captions.of(captions, images, PAD)
+        images = np.searchsorted(self._rows, rows)
+        said = Captions.of(captions, np.repeat(images, captions.shape[1]), PAD)
         scores = self._cider(said)
         if self._bleu:
             scores += self._weight * self._bleu(said)
-        return scores.reshape(len(rows), -1)
+        scores = scores.reshape(len(rows), -1)
+        if self._pictures is not None:
+            scores += self._fit(captions, self._pictures[torch.from_numpy(images)])
+        return scores
 
 
 def advantage(rewards: Floats) -> Floats:
