@@ -1,16 +1,22 @@
 """What training pictures tell about how well captions fit others."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from capflow import interruption
 from capflow.evaluation.expectation import Expectation
 from capflow.evaluation.ngrams import Captions
 from capflow.models.inputs import EncodedPixels, Views
-from capflow.models.lookalikes import Lookalikes
-from capflow.processes import Processes
+from capflow.models.lookalikes import Lookalikes, whole
+from capflow.params import load_params
+from capflow.processes import ALONE, Processes
 from capflow.training.fit import Fit, look
-from tests.tiny import CPU, captioner, pixels
+from stages import train
+from tests.faults.trainings import lay_out
+from tests.tiny import CPU, VOCABULARY, captioner, pixels
 
 MODEL = captioner(3, decoder={"name": "attention"}, encoder={"features": "grid", "trainable": True})
 
@@ -42,3 +48,24 @@ def test_captions_fit_as_well_as_they_are_expected(weight: float) -> None:
     expected = Expectation(told)(said, Lookalikes(pictures).weights(others))
     assert np.ptp(expected) > 0
     np.testing.assert_allclose(Fit.of(told, pictures, weight)(said, others), weight * expected)
+
+
+@pytest.mark.parametrize(("epochs", "weight", "asked"), [(1, 2.0, True), (0, 2.0, False), (1, 0.0, False)])
+def test_training_looks_at_pictures_with_the_encoder_it_begins_with(
+    epochs: int, weight: float, asked: bool, record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewarded = {"epochs": epochs, "lr": 0.001, "samples": 2, "bleu": 0.0, "lookalikes": weight}
+    lay_out(tmp_path, record, self_critical=rewarded)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    chosen = load_params()
+    model = train.build_model(chosen, VOCABULARY)
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    with interruption.heeded() as stops:
+        wholes = train.look_at_wholes(chosen, model, 5, stops, ALONE)
+    assert all(torch.equal(weights, before[name]) for name, weights in model.state_dict().items())
+    assert (wholes is not None) == asked
+    if wholes is not None:
+        with torch.inference_mode():
+            seen = EncodedPixels(pixels(5), model.eval(), CPU)(np.arange(5))
+        torch.testing.assert_close(wholes, whole([seen]))
