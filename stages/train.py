@@ -155,7 +155,7 @@ def look_at_wholes(
     if not (asked.epochs and asked.lookalikes):
         return None
     _, inputs = open_pictures("train", params, model.eval())
-    return look(Views(stops.before(inputs)), np.arange(count), params.train.batch_size, processes)
+    return look(Views(inputs), np.arange(count), params.train.batch_size, processes, stops.heed)
 
 
 if __name__ == "__main__":

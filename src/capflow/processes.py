@@ -7,7 +7,7 @@ them, in the same order.
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import islice
@@ -56,16 +56,19 @@ class Processes:
         first, last = (len(items) * place // self.count for place in (self.rank, self.rank + 1))
         return items[first:last]
 
-    def in_step(self, items: Iterable[T], total: int, every: int = 1) -> Iterator[T]:
+    def in_step(
+        self, items: Iterable[T], total: int, every: int = 1, meet: Callable[[], object] | None = None
+    ) -> Iterator[T]:
         """A process's part of ``total`` items, of which it gets none far ahead of the others.
 
         Whoever is slower, and who is gone, is noticed at one of ``every`` so many items; at the end, the
-        others would have waited for all that the slowest one lags behind.
+        others would have waited for all that the slowest one lags behind. There all of them ``meet``, equally
+        often, however unequal their parts are.
         """
         waiting = iter(items)
         for place in range(-(-total // self.count)):
             if place % every == 0:
-                self.largest(0)
+                meet() if meet else self.largest(0)
             yield from islice(waiting, 1)
 
     def add(self, *tensors: Tensor) -> None:

@@ -126,6 +126,12 @@ def test_what_is_seen_once_in_a_dead_channel_outweighs_nothing() -> None:
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
 
 
+def test_a_picture_that_is_known_tells_nothing_about_itself_even_without_a_direction() -> None:
+    train, own = torch.ones(4, 3), torch.tensor([2, 0])
+    weights = Lookalikes(train).weights(train[own], own)
+    assert ((weights == 0) == (own[:, None] == torch.arange(4))).all()
+
+
 def test_pictures_that_all_look_the_same_are_answered() -> None:
     assert Lookalikes(torch.full((10, 4), 0.1)).weights(torch.full((1, 4), 0.1)).isfinite().all()
 

@@ -6,17 +6,20 @@ import time
 from pathlib import Path
 from threading import Timer
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from capflow import interruption
 from capflow.errors import CapflowError
 from capflow.interruption import Stopped
 from capflow.joining import together
 from capflow.models.captioner import DECODERS
-from capflow.models.inputs import EncodedPixels
+from capflow.models.inputs import EncodedPixels, Views
 from capflow.models.shared_norm import Sharing
 from capflow.processes import ALONE, Processes
 from capflow.training.cross_entropy import CrossEntropy
+from capflow.training.fit import look
 from capflow.training.phase import Phase
 from tests.tiny import CPU, captioner, pixels, train_params
 from tests.training.stored import batches
@@ -48,6 +51,19 @@ def chances() -> None:
         assert len({str(each) for each in processes.gathered(drawn[0])}) == processes.count
         after = torch.rand(4)
         assert torch.equal(after, torch.rand(4, generator=torch.Generator().manual_seed(3)))
+
+
+def looks() -> None:
+    """All see what one sees, though their parts are unequal; what ends one of them meanwhile ends all."""
+    with together() as processes, interruption.heeded(processes.largest) as stops:
+        views = Views(EncodedPixels(pixels(5), captioner(encoder={"trainable": True}), CPU))
+        rows = np.arange(5)
+        found = look(views, rows, 2, processes, stops.heed)
+        torch.testing.assert_close(found, look(views, rows, 2))
+        assert found.any(1).all()
+        if not processes.first:
+            stops.ask(signal.SIGTERM)
+        look(views, rows, 2, processes, stops.heed)
 
 
 def words() -> None:

@@ -14,6 +14,8 @@ from capflow.models.lookalikes import Lookalikes, whole
 from capflow.params import load_params
 from capflow.processes import ALONE, Processes
 from capflow.training.fit import Fit, look
+from capflow.training.history import Unrecorded
+from capflow.training.self_critical import Rewards, SelfCritical
 from stages import train
 from tests.faults.trainings import lay_out
 from tests.tiny import CPU, VOCABULARY, captioner, pixels
@@ -69,3 +71,23 @@ def test_training_looks_at_pictures_with_the_encoder_it_begins_with(
         with torch.inference_mode():
             seen = EncodedPixels(pixels(5), model.eval(), CPU)(np.arange(5))
         torch.testing.assert_close(wholes, whole([seen]))
+
+
+def test_training_rewards_what_look_alike_let_expect(
+    record: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path, record)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    chosen = load_params()
+    model = train.build_model(chosen, VOCABULARY)
+    with interruption.heeded() as stops:
+        trainer = train.build_trainer(chosen, model, VOCABULARY, Unrecorded(), stops, ALONE)
+    trainer.begin_self_critical()
+    assert isinstance(trainer.phase.objective, SelfCritical)
+    said, rows = np.random.default_rng(0).integers(4, len(VOCABULARY), (5, 3, 5)), np.arange(5)
+    wholes = whole([EncodedPixels(pixels(5), model.eval(), CPU)(rows).detach()])
+    asked = chosen.train.self_critical
+    alone, fitting = (Rewards(trainer.train.batches, asked, seen)(rows, said) for seen in (None, wholes))
+    np.testing.assert_allclose(trainer.phase.objective._rewards(rows, said), fitting, rtol=0, atol=1e-4)
+    assert np.abs(fitting - alone).max() > 0.1

@@ -70,6 +70,12 @@ def test_what_processes_do_together(what: str, count: int, troop: Troop, tmp_pat
     assert codes == count * [0], said(tmp_path)
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_they_look_at_pictures_together_and_stop_together(count: int, troop: Troop, tmp_path: Path) -> None:
+    codes = troop.run(tmp_path, f"{RANKS}:looks", count, timeout=10)
+    assert codes == count * [143], said(tmp_path)
+
+
 def said(folder: Path) -> str:
     [path] = folder.glob("*.txt")
     return path.read_text()

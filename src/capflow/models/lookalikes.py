@@ -28,7 +28,7 @@ _ROUNDING = 1e-5
 _FAR = 10.0
 _STEEPNESS = 2.0
 _RIDGE = 0.5
-# All of Flickr8k's. With COCO's 113,000 pictures they take about 4 GB of memory, and minutes.
+# All of Flickr8k's. With COCO's 113,000 pictures they take, as reckoned, 4 to 6 GB of memory, and minutes.
 _LANDMARKS = 6000
 # So that pictures that come twice do not make the system singular, as a share of its trace.
 _JITTER = 1e-12
@@ -47,8 +47,9 @@ def whole(seen: Sequence[Tensor]) -> Tensor:
     means = torch.cat([cells.mean(1) for cells in different], 1)
     if not means.isfinite().all():
         raise CapflowError(
-            "data/features or data/model: what is seen of some pictures holds infinities or NaN, so none of "
-            "them is like another; run `dvc repro -f extract_features train`."
+            "lookalikes: what the encoder sees of some pictures holds infinities or NaN, so none of them is "
+            "like another; look for these in data/features and in its weights (data/model, or what "
+            "`encoder.weights` and `train.start` name), and make them again."
         )
     return means
 
@@ -66,7 +67,7 @@ class Lookalikes:
         self._landmarks = self._pictures[torch.arange(count) * len(pictures) // count]
         self._told = self._solved(_kernel(self._landmarks @ self._pictures.T))
 
-    def weights(self, pictures: Tensor) -> Tensor:
+    def weights(self, pictures: Tensor, own: Tensor | None = None) -> Tensor:
         """How much each training picture counts for each of B others, float [B, N]; some count against.
 
         One that is as good as the very same is left out: where training pictures themselves are captioned,
@@ -75,11 +76,15 @@ class Lookalikes:
 
         Args:
             pictures: float [B, channels], as above.
+            own: int64 [B], the place of each among the training pictures, where they are known to be such;
+                it is left out, too, where it has no direction that would tell.
         """
         directions = self._directions(pictures.to(self._mean))
         like = _kernel(self._landmarks @ directions.T)
         weights = like.T @ self._told
         itself = directions @ self._pictures.T > _THE_SAME
+        if own is not None:
+            itself[torch.arange(len(own)), own] = True
         return weights.masked_fill(itself, 0.0) / (1 - (weights * itself).sum(1, keepdim=True))
 
     def _solved(self, known: Tensor) -> Tensor:

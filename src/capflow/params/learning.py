@@ -57,7 +57,7 @@ class SelfCriticalParams(Section):
     lr: Rate
     samples: Annotated[int, Field(ge=2, le=64)]
     bleu: Annotated[float, Field(ge=0, le=100)]
-    # Parameters that were written before it came, as old checkpoints have them, are still read.
+    # A params.yaml that was written before it came is still read.
     lookalikes: Annotated[float, Field(ge=0, le=1000)] = 0.0
 
 

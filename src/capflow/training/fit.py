@@ -1,5 +1,6 @@
 """How well captions fit what training pictures that look alike let expect of a picture."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,8 @@ class Fit:
     Attributes:
         expectation: of the training captions.
         lookalikes: of the training pictures that have captions.
-        weight: what this counts for, where CIDEr-D counts for 1.
+        weight: what this counts for, where CIDEr-D against a picture's captions, be they people's or drawn,
+            counts for 1.
     """
 
     expectation: Expectation
@@ -34,26 +36,36 @@ class Fit:
         """By captions of images 0 to N - 1, which are seen so as wholes, float [N, channels]."""
         return cls(Expectation(told), Lookalikes(pictures), weight)
 
-    def __call__(self, captions: NDArray[np.int64], pictures: Tensor) -> NDArray[np.float64]:
+    def __call__(
+        self, captions: NDArray[np.int64], pictures: Tensor, own: Tensor | None = None
+    ) -> NDArray[np.float64]:
         """How well captions fit, float64 [B, K].
 
         Args:
             captions: int64 [B, K, T], words and, if there is one, the end token; then padding.
             pictures: float [B, channels], each as a whole.
+            own: int64 [B], which of the images each picture is, if they are training pictures themselves.
         """
-        return self.weight * self.expectation(captions, self.lookalikes.weights(pictures))
+        return self.weight * self.expectation(captions, self.lookalikes.weights(pictures, own))
 
 
 @torch.inference_mode()
-def look(inputs: Views, rows: NDArray[np.int64], size: int, processes: Processes = ALONE) -> Tensor:
+def look(
+    inputs: Views,
+    rows: NDArray[np.int64],
+    size: int,
+    processes: Processes = ALONE,
+    meet: Callable[[], object] | None = None,
+) -> Tensor:
     """What is seen of whole pictures, float [N, channels].
 
     Each of ``processes`` looks at a part of them, ``size`` pictures at a time; afterwards each has all.
+    Meanwhile they ``meet`` as :meth:`capflow.processes.Processes.in_step` has it.
     """
     means = torch.zeros(len(rows), whole(inputs(rows[:1])).shape[1])
     starts = range(0, len(rows), size)
     own = processes.part(starts)
-    for start in bar(processes.in_step(own, len(starts)), "lookalikes", len(own), "batch"):
+    for start in bar(processes.in_step(own, len(starts), meet=meet), "lookalikes", len(own), "batch"):
         means[start : start + size] = whole(inputs(rows[start : start + size]))
     processes.add(means)
     return means

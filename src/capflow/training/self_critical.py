@@ -77,7 +77,8 @@ class Rewards:
             scores += self._weight * self._bleu(said)
         scores = scores.reshape(len(rows), -1)
         if self._pictures is not None:
-            scores += self._fit(captions, self._pictures[torch.from_numpy(images)])
+            own = torch.from_numpy(images)
+            scores += self._fit(captions, self._pictures[own], own)
         return scores
 
 
