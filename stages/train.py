@@ -130,7 +130,7 @@ def build_trainer(
     stops: interruption.Stops,
     processes: Processes,
 ) -> Trainer:
-    """Everything that training reads, put together; validation heeds ``stops`` from batch to batch."""
+    """Everything that training reads, put together; who looks at pictures heeds ``stops``."""
     views = torch.Generator().manual_seed(params.seed)
     ids, seen = open_pictures("train", params, model, views)
     wholes = look_at_wholes(params, model, len(ids), stops, processes)
