@@ -91,11 +91,13 @@ def test_row_45_a_server_that_never_answers_costs_five_seconds_at_most(
         assert stable.exit_code(stable.start(folder, interval=1e9, store=store)) == 0, said(folder)
         return time.monotonic() - began
 
+    # The quicker of two each: a busy machine may hold up one of them.
     refused = min(lasts(f"http://127.0.0.1:{free_port()}") for _ in range(2))
     with silence() as store:
-        assert lasts(store) - refused < 5 + 3  # of which three are this machine's own
+        silent = min(lasts(store) for _ in range(2))
+    assert silent - refused < 5 + 3  # of which three are this machine's own
     assert results(folder) == results(whole)
-    assert len(waiting(folder)) == 3
+    assert len(waiting(folder)) == 4
 
 
 @pytest.mark.slow
