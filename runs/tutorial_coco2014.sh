@@ -88,6 +88,7 @@ settings=(
     generate.top_k=0
     generate.top_p=1.0
     generate.drawn=20
+    generate.likelihood=0.1
     generate.lookalikes=0.0
     generate.seed=1
     generate.batch_size=256

@@ -37,7 +37,9 @@ SEEN = EncodedPixels(pixels(COUNT), MODEL, CPU)
 
 
 @torch.inference_mode()
-def test_it_is_the_caption_that_agrees_most_with_those_drawn_and_is_likely() -> None:
+@pytest.mark.parametrize("likelihood", [0.0, 0.1, 0.3])
+def test_it_is_the_caption_that_agrees_most_with_those_drawn_and_is_likely(likelihood: float) -> None:
+    params = PARAMS.model_copy(update={"likelihood": likelihood})
     features, agree = SEEN(np.arange(COUNT)), agreement()
     found, likely = candidates(MODEL.decoder, features, search_of(PARAMS))
     generator = torch.Generator().manual_seed(PARAMS.seed)
@@ -45,10 +47,10 @@ def test_it_is_the_caption_that_agrees_most_with_those_drawn_and_is_likely() -> 
     every = end_once(torch.cat([found, drawn], 1)[..., :-1], END)
     assert (every != END).all(-1).any(), "some are cut"
     votes = agree(every.numpy(), PARAMS.drawn, features)
-    best = (votes + 0.1 * torch.cat([likely, log_p.sum(-1)], 1).numpy()).argmax(1)
-    assert (best != votes.argmax(1)).any()
+    best = (votes + likelihood * torch.cat([likely, log_p.sum(-1)], 1).numpy()).argmax(1)
+    assert (best != votes.argmax(1)).any() == (likelihood > 0)
     wanted = [VOCABULARY.decode(every[row, place].tolist()) for row, place in enumerate(best)]
-    written = Writer(MODEL.decoder, VOCABULARY, PARAMS, agree)(features, 30)
+    written = Writer(MODEL.decoder, VOCABULARY, params, agree)(features, 30)
     assert [said[0].text for said in written] == wanted
     assert wanted != [VOCABULARY.decode(row.tolist()) for row in found[:, 0]]
     assert len({place >= PARAMS.beam for place in best}) == 2, "both kinds are chosen"
@@ -56,8 +58,10 @@ def test_it_is_the_caption_that_agrees_most_with_those_drawn_and_is_likely() -> 
     assert max(map(len, written)) > PARAMS.beam
 
 
-def test_a_beam_wider_than_there_are_captions_adds_none() -> None:
-    params = PARAMS.model_copy(update={"beam": 40, "min_length": 1, "max_length": 1})
+@pytest.mark.parametrize("likelihood", [0.0, 0.1])
+def test_a_beam_wider_than_there_are_captions_adds_none(likelihood: float) -> None:
+    lengths = {"min_length": 1, "max_length": 1}
+    params = PARAMS.model_copy(update={"beam": 40, "likelihood": likelihood} | lengths)
     for captions_of_one in Writer(MODEL.decoder, VOCABULARY, params, agreement())(SEEN(np.arange(COUNT)), 60):
         assert len(captions_of_one) == len(VOCABULARY) - len(SPECIALS), "all words"
         assert all(np.isfinite(said.log_p) for said in captions_of_one)

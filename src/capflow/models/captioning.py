@@ -18,9 +18,6 @@ from capflow.params import GenerateParams
 from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
 
-# What log p counts for in a consensus, where agreement counts for 1: what is hardly English is passed over.
-LIKELIHOOD = 0.1
-
 Agree = Callable[[NDArray[np.int64], int, Seen], NDArray[np.float64]]
 """How much captions, int64 [B, K, T] and padded, of pictures seen so, agree with the last few: [B, K]."""
 
@@ -117,7 +114,9 @@ class Writer(Generic[Seen]):
         said = end_once(tokens[..., :-1], END).cpu().numpy()
         # What a search finds is no sample of what the model may say: it has no vote, but may be chosen.
         agreement = torch.from_numpy(self._agree(said, self.params.drawn, features))
-        return _ranked(tokens, agreement.to(log_p) + LIKELIHOOD * log_p)
+        wanted = agreement.to(log_p) + self.params.likelihood * log_p
+        # What the search has not found has no log p, and is not to be chosen where that counts nothing, too.
+        return _ranked(tokens, wanted.masked_fill(log_p.isneginf(), -torch.inf))
 
     def _draw(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:
         tokens, log_p = sample(self.speaker, features, sampling_of(self.params), count, self.generator)

@@ -34,6 +34,7 @@ class GenerateParams(Section):
     top_k: Annotated[int, Field(ge=0, lt=2**31)]
     top_p: Annotated[float, Field(gt=0, le=1)]
     drawn: Annotated[int, Field(ge=2, le=1000)] = 20
+    likelihood: Annotated[float, Field(ge=0, le=100)] = 0.1
     lookalikes: Annotated[float, Field(ge=0, le=1000)] = 0.0
     seed: Seed
     batch_size: Count
