@@ -50,7 +50,7 @@ def run(main: Callable[[], None], *, together: bool = False) -> None:
     try:
         if together and engine.wanted(os.environ):
             sys.exit(engine.launch(f"stages.{name}"))
-        with nullcontext() if rank else alone(lock, "this stage"):
+        with nullcontext() if rank else alone(lock, "this stage"), memory.enough():
             main()
     except (CapflowError, OSError) as error:
         sys.exit(f"error: {sentence(error)}")

@@ -3,8 +3,14 @@
 import ctypes
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+
+from stages import run
 
 pytestmark = pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "mallopt"), reason="memory is not glibc's here"
@@ -71,3 +77,33 @@ def pages(way: str) -> int:
 
 def test_blocks_are_handed_out_once() -> None:
     assert pages("kept") < pages("usual") / 10
+
+
+def run_out_on_a_gpu() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        lambda: torch.empty(1 << 60, dtype=torch.uint8).fill_(0),
+        lambda: np.empty(1 << 60, np.uint8).fill(0),
+        run_out_on_a_gpu,
+    ],
+)
+def test_a_stage_that_memory_runs_out_for_says_so(
+    main: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=r"^error: memory ran out; in params\.yaml lower the batch_size"):
+        run(main)
+
+
+def test_other_errors_are_not_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def main() -> None:
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run(main)

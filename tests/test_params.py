@@ -110,6 +110,10 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
         ({"generate.method": "greedy"}, "`generate.method` is 'greedy'"),
         ({"generate.top_p": 0.0}, "`generate.top_p` is 0"),
         ({"generate.drawn": 1}, "`generate.drawn` is 1"),
+        ({"generate.likelihood": -1}, "`generate.likelihood` is -1"),
+        ({"generate.likelihood": 101}, "`generate.likelihood` is 101"),
+        ({"generate.lookalikes": -1}, "`generate.lookalikes` is -1"),
+        ({"train.self_critical.lookalikes": -1}, "`train.self_critical.lookalikes` is -1"),
         ({"generate.models": [""]}, "`generate.models.0` is ''"),
     ],
 )
@@ -129,6 +133,12 @@ def test_files_that_are_not_parameters_are_named(tmp_path: Path, content: str) -
     with pytest.raises(CapflowError, match=r"params\.yaml") as caught:
         load_params(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_from_before_there_was_a_consensus_is_read(tmp_path: Path) -> None:
+    later: dict[str, Any] = {"generate.drawn": None, "generate.likelihood": None, "generate.lookalikes": None}
+    params = load_params(write(tmp_path, later | {"train.self_critical.lookalikes": None}))
+    assert params == load_params(SHIPPED)
 
 
 def test_features_are_stored_only_when_nothing_about_them_changes(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """Memory that a process has had once stays with it, until it is told to hand back what it does not use."""
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from capflow.errors import CapflowError
 
 # From glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -30,3 +34,22 @@ def hand_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(ctypes.c_size_t(0))
+
+
+@contextmanager
+def enough() -> Iterator[None]:
+    """Work that may want more memory than there is, the processor's or a GPU's.
+
+    Raises:
+        CapflowError: it did; PyTorch says so in its words alone.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        told = str(error).lower()
+        if isinstance(error, MemoryError) or "can't allocate memory" in told or "out of memory" in told:
+            raise CapflowError(
+                "memory ran out; in params.yaml lower the batch_size of train or generate, generate.drawn, "
+                "generate.beam or tensors.size, or end other programs."
+            ) from None
+        raise

@@ -105,6 +105,12 @@ def drop_a_tensor(path: Path) -> None:
     save_file(weights, path)
 
 
+def no_number(path: Path) -> None:
+    weights = load_file(path)
+    weights["decoder.embed.weight"][3, 0] = torch.nan
+    save_file(weights, path)
+
+
 def another_decoder(path: Path) -> None:
     config = read_json(path)
     config["decoder"]["hidden"] += 1
@@ -131,6 +137,11 @@ def an_unknown_key(path: Path) -> None:
         ("vocab.json", drop_a_word, r"model: vocab\.json and config\.json differ in size; train"),
         ("model.safetensors", Path.unlink, r"model\.safetensors: there is no such file; run `dvc repro`"),
         ("model.safetensors", cut, r"model\.safetensors: not the weights of this model .*train it again"),
+        (
+            "model.safetensors",
+            no_number,
+            r"model\.safetensors: holds infinities or NaN.*train",
+        ),
         ("model.safetensors", drop_a_tensor, r"model\.safetensors: .*decoder\.embed\.weight.*train it again"),
     ],
 )

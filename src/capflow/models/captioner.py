@@ -103,6 +103,11 @@ def same_weights(one: nn.Module, other: nn.Module) -> bool:
     )
 
 
+def finite(model: nn.Module) -> bool:
+    """Whether all weights are numbers, neither infinite nor NaN."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in model.state_dict().values())
+
+
 def save_captioner(folder: Path, model: Captioner, vocabulary: Vocabulary) -> None:
     """Write a model folder; the weights come last, so that a folder with weights is whole.
 
@@ -145,6 +150,10 @@ def load_captioner(folder: Path, device: torch.device) -> tuple[Captioner, Vocab
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()  # PyTorch's first line says only that there is one
         raise CapflowError(f"{weights}: not the weights of this model ({reason}); train it again.") from None
+    if not finite(model):
+        raise CapflowError(
+            f"{weights}: holds infinities or NaN, so no caption can be made of it; train the model again."
+        )
     if len(vocabulary) != model.config.words:
         raise CapflowError(f"{folder}: vocab.json and config.json differ in size; train the model again.")
     return model.to(device).eval(), vocabulary

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from capflow import memory
 from capflow.data.batches import Batch, Batches
 from capflow.errors import CapflowError
-from capflow.models.captioner import Captioner
+from capflow.models.captioner import Captioner, finite
 from capflow.models.inputs import Inputs
 from capflow.models.sampling import Sampling
 from capflow.models.shared_norm import Sharing
@@ -222,17 +222,18 @@ class Trainer:
 
     def _refuse_what_is_no_number(self) -> None:
         """A loss is of before its step: of what an epoch's last one has done to the weights none can tell."""
-        if not all(bool(torch.isfinite(tensor).all()) for tensor in self.model.state_dict().values()):
+        if not finite(self.model):
             raise CapflowError(
-                f"training: the weights are no numbers after step {self.step}; lower train.lr or set "
-                "train.clip."
+                f"training: the weights are no numbers after step {self.step}; {self._remedy}."
             )
+
+    @property
+    def _remedy(self) -> str:
+        return f"lower train.{'self_critical.' if self.self_critical else ''}lr or set train.clip"
 
     def _finite(self, figures: Tensor) -> float:
         """What the objective shows, of its figures: the loss, and that."""
         loss, shown = figures.tolist()
         if not math.isfinite(loss):
-            raise CapflowError(
-                f"training: the loss is {loss} at step {self.step}; lower train.lr or set train.clip."
-            )
+            raise CapflowError(f"training: the loss is {loss} at step {self.step}; {self._remedy}.")
         return float(shown)

@@ -11,6 +11,9 @@ _UNFINISHED = (
     | {"of", "on", "in", "at", "to", "with", "by", "from", "for", "near", "as", "is", "are", "it"}
 )  # fmt: skip
 
+# Rewards may bring about the same, and then at their own rate.
+_REWARDED = " (after rewards: lower train.self_critical.lr, or take fewer of its epochs)"
+
 
 def bad_endings(captions: Collection[str]) -> float:
     """The share of captions that break off after an article, a preposition or the like.
@@ -39,11 +42,11 @@ def symptom(captions: Collection[str], features: Tensor, max_length: int) -> str
     if length == max_length:
         return (
             f"every validation caption is cut at generate.max_length ({length} words), as no end is said; "
-            "train longer, or check that captions in data/vocab end."
+            f"train longer, or check that captions in data/vocab end{_REWARDED}."
         )
     return (
         f"all validation captions have {length} words; training has seen too few captions of other lengths, "
-        "or too little of them: train longer, or lower train.lr."
+        f"or too little of them: train longer, or lower train.lr{_REWARDED}."
     )
 
 
@@ -55,4 +58,7 @@ def _blind(features: Tensor) -> str:
             "the encoder sees no difference between pictures, as one without weights does: "
             "check encoder.weights, or train the encoder (encoder.trainable)"
         )
-    return "the decoder does not look at the picture: lower train.lr, train longer, or set decoder.batch_norm"
+    return (
+        "the decoder does not look at the picture: lower train.lr, train longer, or set decoder.batch_norm"
+        + _REWARDED
+    )
