@@ -6,8 +6,8 @@
 #          2026-11-30, other work beside it); 22 min 28 s by two processes (PET_NPROC_PER_NODE=2) on its two cores. They
 #          take up to 7 GB each.
 # Scores   Of dev (it chose the epoch, the search and the weights): BLEU-1 67.3, BLEU-4 24.7, METEOR 22.0, ROUGE-L 48.8,
-#          CIDEr 64.8; other captions drawn in the same way, 70 to 140 of them, gave a CIDEr of 63.4 to 65.5. Measured
-#          stage by stage, not in one go, with encoder.padding=tensorflow.
+#          CIDEr 64.8; 70 to 140 others, drawn in the same way, gave a CIDEr of 63.8 to 65.3 (beam 30). Measured stage
+#          by stage, not in one go, with encoder.padding=tensorflow.
 #
 # Inputs   As of runs/flickr8k_attention.sh, and its model, before this:
 #          cp -r data/model data/ensemble/attention

@@ -1,4 +1,4 @@
-"""Memory that a process has had once stays with it, until it is told to hand back what it does not use."""
+"""Memory stays with a process until it is told to hand it back; where it runs out, a sentence says so."""
 
 import ctypes
 from collections.abc import Iterator

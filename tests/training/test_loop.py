@@ -128,6 +128,16 @@ def test_a_loss_that_is_no_number_ends_the_training(log_every: int, step: int) -
     assert training.history.steps == training.history.epochs == []
 
 
+def test_what_ends_a_self_critical_training_names_the_rate_that_is_at_work() -> None:
+    rewarded = {"epochs": 1, "lr": 0.001, "samples": 2, "bleu": 0.0}
+    training = trainer(train_params(epochs=1, log_every=1, self_critical=rewarded))
+    training.begin_self_critical()
+    with torch.no_grad():
+        next(training.model.decoder.parameters()).fill_(torch.nan)
+    with pytest.raises(CapflowError, match=r"at step 1; lower train\.self_critical\.lr or set train\.clip\."):
+        training.run()
+
+
 def test_history_and_record_have_a_row_for_each_logged_step_and_each_epoch() -> None:
     notes = Notes()
     history = trainer(train_params(log_every=2), scripted(0.1, 0.2), recorder=notes).run()

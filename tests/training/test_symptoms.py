@@ -29,7 +29,10 @@ BLIND = torch.ones(4, 2, 1) * torch.arange(8)
 def test_captions_that_are_too_much_alike_are_named_with_a_cause(
     captions: list[str], features: torch.Tensor, named: str
 ) -> None:
-    assert named in symptom(captions, features, max_length=3)
+    told = symptom(captions, features, max_length=3)
+    assert named in told
+    # Rewards may have done all of it, but not that an encoder sees nothing.
+    assert ("train.self_critical.lr" in told) == ("encoder sees no difference" not in told)
 
 
 @pytest.mark.parametrize("captions", [["a dog", "a big dog"], ["a dog"]])

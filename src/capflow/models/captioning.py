@@ -115,7 +115,7 @@ class Writer(Generic[Seen]):
         # What a search finds is no sample of what the model may say: it has no vote, but may be chosen.
         agreement = torch.from_numpy(self._agree(said, self.params.drawn, features))
         wanted = agreement.to(log_p) + self.params.likelihood * log_p
-        # What the search has not found has no log p, and is not to be chosen where that counts nothing, too.
+        # A candidate that the search has not found has a log p of -inf: never chosen, whatever log p counts.
         return _ranked(tokens, wanted.masked_fill(log_p.isneginf(), -torch.inf))
 
     def _draw(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:

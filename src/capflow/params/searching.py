@@ -16,8 +16,9 @@ class GenerateParams(Section):
     """How captions are searched for (``method: beam``), drawn (``sample``), or chosen (``consensus``).
 
     ``models`` are folders below data/ensemble, or absolute paths, whose models speak along with
-    data/model. The formulas stand in :mod:`capflow.models.rules`, ``generate`` and ``sampling``, and in
-    :mod:`capflow.evaluation.agreement` and ``expectation``.
+    data/model. A consensus is the caption with the highest agreement + ``likelihood`` * log p +
+    ``lookalikes`` * fit. The formulas stand in :mod:`capflow.models.rules`, ``generate`` and
+    ``sampling``, and in :mod:`capflow.evaluation.agreement` and ``expectation``.
     """
 
     splits: Annotated[tuple[Split, ...], Field(min_length=1)]
