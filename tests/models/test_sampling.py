@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from capflow.models.decoder import State
 from capflow.models.generate import generate
-from capflow.models.sampling import Sampling, _draw, end_once, sample
+from capflow.models.sampling import Sampling, _draw, _going_on, end_once, sample
 from capflow.text.vocabulary import PAD
 from tests.decoders import decoder as any_decoder
 from tests.decoders import every_decoder, example, logits, sharp
@@ -95,6 +96,32 @@ def test_the_last_word_is_reached_by_the_largest_number_there_is() -> None:
     for size in (1, 3, 1000):
         last = _draw(torch.rand(50, size).log_softmax(-1), torch.full((50,), 1 - 2**-24), SAMPLING)
         assert set(last.tolist()) == {size - 1}
+
+
+@given(
+    st.integers(1, 5).flatmap(lambda k: st.lists(st.lists(st.booleans(), min_size=k, max_size=k), min_size=1))
+)
+def test_what_has_more_to_say_goes_on_and_as_much_of_each_picture(more: list[list[bool]]) -> None:
+    count, width = len(more[0]), max(map(sum, more))
+    going = _going_on(torch.tensor(more)).tolist()
+    assert len(set(going)) == len(going)
+    assert [row // count for row in going] == [picture for picture in range(len(more)) for _ in range(width)]
+    assert {i * count + j for i, each in enumerate(more) for j, open_ in enumerate(each) if open_} <= {*going}
+
+
+def test_nothing_is_computed_for_captions_that_have_ended() -> None:
+    model, pictures = sharp(any_decoder("lstm")), example()[0]
+    asked, step = [], model.step
+
+    def count_rows(token: Tensor, state: State) -> tuple[Tensor, State]:
+        asked.append(len(token))
+        return step(token, state)
+
+    model.step = count_rows  # type: ignore[method-assign]
+    tokens, _ = sample(model, pictures, replace(SAMPLING, temperature=9.0), 20, chance(0))
+    unfinished = [20, *(tokens[..., :-1] != END).sum(1).amax(0).tolist()]
+    assert asked == [3 * width for width in unfinished if width][: SAMPLING.max_length]
+    assert asked[-1] < asked[0]
 
 
 def test_another_seed_draws_others() -> None:

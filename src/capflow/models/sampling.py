@@ -51,21 +51,24 @@ def sample(
     shape = (len(state), count, sampling.max_length)
     chances = torch.rand(shape, generator=generator).to(state.device).flatten(0, 1)
     state = state.repeat(count)
-    said = torch.full((len(state), 1), sampling.start, device=state.device)
-    done = torch.zeros(len(state), dtype=torch.bool, device=state.device)
+    said = torch.full((len(state), sampling.max_length + 2), sampling.end, device=state.device)
+    said[:, 0] = sampling.start
     scores = torch.zeros_like(chances)
+    rows = torch.arange(len(state), device=state.device)  # the captions that the state is about
     for place in range(sampling.max_length):
-        logits, state = speaker.step(said[:, -1], state)
-        log_p = sampling.restrict(sampling.log_p(logits), said)
-        word = _draw(log_p, chances[:, place], sampling).masked_fill_(done, sampling.end)
-        scores[:, place] = log_p.gather(1, word[:, None])[:, 0].masked_fill_(done, 0)
-        said = torch.cat([said, word[:, None]], 1)
-        done |= word == sampling.end
-        if may_ask(place, state.device) and bool(done.all()):
-            break
-    missing = sampling.max_length + 2 - said.shape[1]
-    tokens = torch.nn.functional.pad(said[:, 1:], (0, missing), value=sampling.end)
-    return tokens.view(*shape[:2], -1), scores.view(shape)
+        before = said[rows, : place + 1]
+        logits, state = speaker.step(before[:, -1], state)
+        log_p = sampling.restrict(sampling.log_p(logits), before)
+        done = before[:, -1] == sampling.end
+        word = _draw(log_p, chances[rows, place], sampling).masked_fill_(done, sampling.end)
+        said[rows, place + 1] = word
+        scores[rows, place] = log_p.gather(1, word[:, None])[:, 0].masked_fill_(done, 0)
+        if may_ask(place, state.device):
+            going = _going_on(word.view(shape[0], -1) != sampling.end)
+            if not len(going):
+                break
+            state, rows = state.select(going), rows[going]
+    return said[:, 1:].view(*shape[:2], -1), scores.view(shape)
 
 
 def end_once(said: Tensor, end: int) -> Tensor:
@@ -77,6 +80,21 @@ def end_once(said: Tensor, end: int) -> Tensor:
 def skip(pictures: int, sampling: Sampling, count: int, generator: torch.Generator) -> None:
     """Pass over the random numbers of pictures whose captions another process draws."""
     torch.rand(pictures * count * sampling.max_length, generator=generator)
+
+
+def _going_on(more: Tensor) -> Tensor:
+    """The candidates to go on with: all that have more to say, and as many of each picture.
+
+    Args:
+        more: bool [B, K], whether each candidate of each picture has more to say.
+
+    Returns:
+        int64 [B * W], their rows among the B * K, in the order of pictures.
+    """
+    width = int(more.sum(1).max())
+    first = torch.arange(len(more), device=more.device)[:, None] * more.shape[1]
+    chosen: Tensor = first + more.int().argsort(dim=1, descending=True, stable=True)[:, :width]
+    return chosen.flatten()
 
 
 def _draw(log_p: Tensor, chance: Tensor, sampling: Sampling) -> Tensor:
