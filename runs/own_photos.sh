@@ -83,6 +83,7 @@ settings=(
     generate.length_penalty=1.0
     generate.groups=1
     generate.diversity=0.0
+    generate.hints=0.0
     generate.temperature=1.0
     generate.top_k=0
     generate.top_p=1.0

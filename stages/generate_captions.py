@@ -1,8 +1,8 @@
 """Caption whole splits: data/model with data/features, or with data/tensors, to data/predictions.
 
-Models of data/ensemble speak along where generate.models names them. Where the consensus of captions is
-asked for, data/vocab has the training captions that weigh words, and that say what to expect of pictures
-that look like training pictures.
+Models of data/ensemble speak along where generate.models names them. Where a search asks for hints, or the
+consensus of captions is asked for, data/vocab has the training captions that weigh words, and that say what
+to expect of pictures that look like training pictures.
 """
 
 import logging
@@ -24,7 +24,7 @@ from capflow.models.gaze import attentive, gaze, view
 from capflow.models.inputs import Views
 from capflow.params import load_params
 from capflow.text.vocabulary import Vocabulary
-from capflow.training.consensus import open_consensus
+from capflow.training.advice import open_advice
 from capflow.training.members import open_models, open_views
 from stages import run
 
@@ -39,12 +39,12 @@ def main() -> None:
         params = load_params()
         seed_everything(params.seed)
         models, vocabulary = open_models(params, best_device())
-        agree = open_consensus(params, models, processes)
+        advice = open_advice(params, models, len(vocabulary), processes)
         speaker = Ensemble(model.decoder for model in models)
         for split in params.generate.splits:
             began = time.monotonic()
             ids, inputs = open_views(split, params, models)
-            captions = write_captions(speaker, ids, inputs, vocabulary, params.generate, processes, agree)
+            captions = write_captions(speaker, ids, inputs, vocabulary, params.generate, processes, advice)
             if processes.first:
                 results = [{"image_id": image, "caption": caption} for image, caption in captions.items()]
                 write_json(project.PREDICTIONS / f"{split}.json", results)

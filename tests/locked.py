@@ -16,8 +16,8 @@ def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
-def recorded(folder: Path, weights: str = "none", method: str = "beam") -> None:
-    """Let DVC have the data/model of a folder on record, with scores of val."""
+def recorded(folder: Path, weights: str = "none", **asked: object) -> None:
+    """Let DVC have the data/model of a folder on record, with scores of val, captioned as asked."""
     shutil.copy(ROOT / "params.yaml", folder)
     shutil.copytree(ROOT / "data/sources/scenes", folder / "data/sources/scenes", dirs_exist_ok=True)
     write_json(folder / "metrics/scores.json", {"CIDEr": 0.875, "Bleu_4": 0.25})
@@ -29,15 +29,15 @@ def recorded(folder: Path, weights: str = "none", method: str = "beam") -> None:
         yaml.safe_dump({"stages": {name: {} for name in ("train", "generate_captions", "evaluate")}})
     )
     model = dvcfiles.folder_digest(folder / "data/model", md5)
-    write_lock(folder, model, model, weights, method)
+    write_lock(folder, model, model, weights, **asked)
 
 
 def write_lock(
-    folder: Path, trained: str, captioned: str, weights: str = "imagenet", method: str = "beam"
+    folder: Path, trained: str, captioned: str, weights: str = "imagenet", **asked: object
 ) -> None:
     """Write dvc.lock: the digests of the model that was trained, and of the one that captioned."""
     chosen = {"data.name": "scenes", "encoder": {"weights": weights}, "train": {"lr": 0.002}}
-    generate = {"generate": {"method": method, "models": []}}
+    generate = {"generate": {"method": "beam", "models": [], **asked}}
     predictions = {"path": "data/predictions", "md5": "c.dir"}
     stages: dict[str, Any] = {
         "train": {"outs": [{"path": "data/model", "md5": trained}], "params": {"params.yaml": chosen}},

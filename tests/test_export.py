@@ -95,10 +95,11 @@ def test_the_front_matter_is_what_hugging_face_s_pages_read(
     assert "names the licence at this card's head" in Path("own/README.md").read_text()
 
 
-def test_a_card_has_no_scores_of_captions_by_consensus_and_no_path_of_this_machine(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("asked", [{"method": "consensus"}, {"hints": 4.0}])
+def test_a_card_has_no_scores_that_training_captions_helped_to_and_no_path_of_this_machine(
+    asked: dict[str, Any], checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorded(checkout, weights=str(checkout / "mine.npz"), method="consensus")
+    recorded(checkout, weights=str(checkout / "mine.npz"), **asked)
     assert run(monkeypatch, "export", "out") == 0
     card = Path("out/README.md").read_text()
     assert "None are on record for this model alone, searched for as it is here." in card
@@ -141,6 +142,22 @@ def test_a_model_of_mlflow_has_the_card_of_its_run(checkout: Path, monkeypatch: 
         ).read_bytes()
     assert "cannot be fetched" in str(run(monkeypatch, "export", "out", "--model", "models:/capflow/7"))
     assert not Path("out").exists()
+
+
+def test_a_run_whose_captions_had_hints_has_no_scores_on_its_card(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = load_params(checkout / "params.yaml")
+    params = params.model_copy(update={"generate": params.generate.model_copy(update={"hints": 4.0})})
+    with training_run(params, "one") as recorder:
+        recorder.tag(MODEL_TAG, "one")
+        recorder.model(checkout / "data/model", "one", params.generate)
+    record_scores("one", params, {"CIDEr": 0.75}, Scored("test", "x"), {})
+    (row,) = Store().rows(MODEL_TAG, "one")
+    assert run(monkeypatch, "export", "out", "--model", f"runs:/{row.run}/model") == 0
+    card = Path("out/README.md").read_text()
+    assert "None are on record" in card
+    assert "0.7500" not in card
 
 
 def test_scores_of_another_model_are_not_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

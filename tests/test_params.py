@@ -113,6 +113,8 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
         ({"generate.likelihood": -1}, "`generate.likelihood` is -1"),
         ({"generate.likelihood": 101}, "`generate.likelihood` is 101"),
         ({"generate.lookalikes": -1}, "`generate.lookalikes` is -1"),
+        ({"generate.hints": -1}, "`generate.hints` is -1"),
+        ({"generate.hints": 101}, "`generate.hints` is 101"),
         ({"train.self_critical.lookalikes": -1}, "`train.self_critical.lookalikes` is -1"),
         ({"generate.models": [""]}, "`generate.models.0` is ''"),
     ],
@@ -136,8 +138,8 @@ def test_files_that_are_not_parameters_are_named(tmp_path: Path, content: str) -
 
 
 def test_a_file_from_before_there_was_a_consensus_is_read(tmp_path: Path) -> None:
-    later: dict[str, Any] = {"generate.drawn": None, "generate.likelihood": None, "generate.lookalikes": None}
-    params = load_params(write(tmp_path, later | {"train.self_critical.lookalikes": None}))
+    later = dict.fromkeys(f"generate.{name}" for name in ("hints", "drawn", "likelihood", "lookalikes"))
+    params = load_params(write(tmp_path, {**later, "train.self_critical.lookalikes": None}))
     assert params == load_params(SHIPPED)
 
 

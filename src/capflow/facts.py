@@ -82,8 +82,9 @@ def in_checkout(root: Path) -> Facts:
         start=_named(str(train.get("start", ""))),
         rate=str(train.get("lr", "")),
     )
-    generate = params.get("generate", {})
-    if not _is_scored(root, outs) or generate.get("models") or generate.get("method") == "consensus":
+    asked = params.get("generate", {})
+    alone = not asked.get("models") and _by_itself(asked.get("method"), asked.get("hints", 0))
+    if not (_is_scored(root, outs) and alone):
         return known
     scores = read_json(root / project.METRICS / "scores.json")
     pictures = read_json(root / project.METRICS / "captions.json")["captions"]
@@ -94,7 +95,8 @@ def of_run(root: Path, row: Row) -> Facts:
     """What MLflow has on record about the model of a run."""
     told = row.params.get
     name = told("data.name", "")
-    alone = told("generate.models", "()") == "()" and told("generate.method") != "consensus"
+    by_itself = _by_itself(told("generate.method"), told("generate.hints", "0"))
+    alone = told("generate.models", "()") == "()" and by_itself
     scored = SPLIT_TAG in row.tags and alone
     scores = {key: row.metrics[key] for key in SCORES if scored and key in row.metrics}
     split = row.tags[SPLIT_TAG] if scores else ""
@@ -120,6 +122,11 @@ def kind_of(root: Path, name: str) -> str:
 def _named(path: str) -> str:
     """Where something lies on one machine is nothing to tell others: of an absolute path the last part."""
     return Path(path).name if Path(path).is_absolute() else path
+
+
+def _by_itself(method: str | None, hints: float | str) -> bool:
+    """Whether captions were searched for without the training captions, which an exported model has not."""
+    return method != "consensus" and not float(hints)
 
 
 def _is_scored(root: Path, outs: Mapping[Path, str]) -> bool:

@@ -56,6 +56,32 @@ def test_it_is_the_weighted_mean_of_the_products_of_directions(
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9)
 
 
+@given(DOCUMENTS, st.data())
+@settings(max_examples=50)
+def test_a_word_is_worth_what_is_expected_of_it_in_a_caption_like_most(
+    documents: list[list[list[int]]], data: st.DataObject
+) -> None:
+    one = st.lists(st.floats(-2, 2), min_size=len(documents), max_size=len(documents))
+    weights = data.draw(st.lists(one, min_size=1, max_size=3))
+    every = [caption for told in documents for caption in told]
+    has = [{word for caption in told for word in caption} for told in documents]
+    idf = [math.log(len(documents) / max(1, sum(word in words for words in has))) for word in range(8)]
+    lengths = [math.hypot(*(n * idf[word] for word, n in Counter(c).items())) for c in every]
+    usual = sum(lengths) / len(lengths) or 1
+
+    def worth(word: int, weights: Sequence[float]) -> float:
+        theirs = [
+            sum(direction(caption, 1, documents).get((word,), 0) for caption in told) / len(told)
+            for told in documents
+        ]
+        return 10 / 4 * idf[word] / usual * sum(w * part for w, part in zip(weights, theirs, strict=True))
+
+    wanted = [[worth(word, of) for word in range(8)] for of in weights]
+    fit = Expectation(numbered([(row, c) for row, told in enumerate(documents) for c in told]))
+    found = fit.words(torch.tensor(weights, dtype=torch.float64), 8)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9)
+
+
 def test_with_one_picture_it_is_cider_d_against_its_captions() -> None:
     words = np.random.default_rng(0).permuted(np.tile(np.arange(4, 24), (12, 1)), axis=1)[:, :7].tolist()
     documents = numbered([(row // 2, caption) for row, caption in enumerate(words)])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from capflow.evaluation.agreement import Agreement
 from capflow.evaluation.ngrams import Captions
-from capflow.models.captioning import Agree, Writer, sampling_of, search_of, write_captions
+from capflow.models.captioning import Advice, Agree, Writer, sampling_of, search_of, write_captions
 from capflow.models.generate import candidates
 from capflow.models.inputs import EncodedPixels
 from capflow.models.sampling import end_once, sample
@@ -20,6 +20,11 @@ from tests.tiny import CPU, VOCABULARY, captioner, captions, generate_params, pi
 
 COUNT = 9
 PARAMS = generate_params(method="consensus", beam=3, drawn=20, batch_size=4, temperature=0.5)
+
+
+def advice() -> Advice[Tensor]:
+    """That of captions with one another."""
+    return Advice(agreement())
 
 
 def agreement() -> Agree[Tensor]:
@@ -50,7 +55,7 @@ def test_it_is_the_caption_that_agrees_most_with_those_drawn_and_is_likely(likel
     best = (votes + likelihood * torch.cat([likely, log_p.sum(-1)], 1).numpy()).argmax(1)
     assert (best != votes.argmax(1)).any() == (likelihood > 0)
     wanted = [VOCABULARY.decode(every[row, place].tolist()) for row, place in enumerate(best)]
-    written = Writer(MODEL.decoder, VOCABULARY, params, agree)(features, 30)
+    written = Writer(MODEL.decoder, VOCABULARY, params, Advice(agree))(features, 30)
     assert [said[0].text for said in written] == wanted
     assert wanted != [VOCABULARY.decode(row.tolist()) for row in found[:, 0]]
     assert len({place >= PARAMS.beam for place in best}) == 2, "both kinds are chosen"
@@ -62,7 +67,7 @@ def test_it_is_the_caption_that_agrees_most_with_those_drawn_and_is_likely(likel
 def test_a_beam_wider_than_there_are_captions_adds_none(likelihood: float) -> None:
     lengths = {"min_length": 1, "max_length": 1}
     params = PARAMS.model_copy(update={"beam": 40, "likelihood": likelihood} | lengths)
-    for captions_of_one in Writer(MODEL.decoder, VOCABULARY, params, agreement())(SEEN(np.arange(COUNT)), 60):
+    for captions_of_one in Writer(MODEL.decoder, VOCABULARY, params, advice())(SEEN(np.arange(COUNT)), 60):
         assert len(captions_of_one) == len(VOCABULARY) - len(SPECIALS), "all words"
         assert all(np.isfinite(said.log_p) for said in captions_of_one)
 
@@ -70,14 +75,14 @@ def test_a_beam_wider_than_there_are_captions_adds_none(likelihood: float) -> No
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_it_does_not_depend_on_the_pictures_beside_it(batch_size: int) -> None:
     params = PARAMS.model_copy(update={"batch_size": batch_size})
-    said = write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, params, agree=agreement())
-    assert said == write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, PARAMS, agree=agreement())
+    said = write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, params, advice=advice())
+    assert said == write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, PARAMS, advice=advice())
     assert len(set(said.values())) > 1
 
 
 @torch.inference_mode()
 def test_pictures_that_others_caption_are_passed_over() -> None:
-    whole, part = (Writer(MODEL.decoder, VOCABULARY, PARAMS, agreement()) for _ in range(2))
+    whole, part = (Writer(MODEL.decoder, VOCABULARY, PARAMS, advice()) for _ in range(2))
     wanted = whole(SEEN(np.arange(COUNT)))
     part.skip(5)
     assert part(SEEN(np.arange(5, COUNT))) == wanted[5:]
@@ -95,16 +100,21 @@ def test_who_votes_is_asked_with_what_is_seen_of_each_picture() -> None:
     found: list[list[str]] = []
     for size in (2, COUNT):
         params = PARAMS.model_copy(update={"batch_size": size})
-        found.append([*write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, params, agree=agree).values()])
+        found.append(
+            [*write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, params, advice=Advice(agree)).values()]
+        )
     assert found[0] == found[1]
-    plain = write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, PARAMS, agree=agreement())
+    plain = write_captions(MODEL.decoder, IDS, SEEN, VOCABULARY, PARAMS, advice=advice())
     assert found[0] != [*plain.values()]
 
 
 def test_a_model_folder_has_no_captions_to_weigh_words_by(tmp_path: Path) -> None:
-    write_search(tmp_path, PARAMS)
+    write_search(tmp_path, PARAMS.model_copy(update={"hints": 4.0}))
     written = read_search(tmp_path)
     assert written is not None
-    assert (written.method, written.beam) == ("beam", PARAMS.beam)
+    assert (written.method, written.beam, written.hints) == ("beam", PARAMS.beam, 0)
     with pytest.raises(ValueError, match="how much captions agree"):
         Writer(MODEL.decoder, VOCABULARY, PARAMS)
+    for hinted in PARAMS.model_copy(update={"hints": 4.0}), generate_params(hints=4.0):
+        with pytest.raises(ValueError, match="hints are asked for"):
+            Writer(MODEL.decoder, VOCABULARY, hinted, advice())

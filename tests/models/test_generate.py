@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from capflow.models.decoder import Shape
-from capflow.models.generate import Search, generate
+from capflow.models.generate import Search, candidates, generate
 from capflow.models.lstm import LSTMDecoder
 from tests.tiny import params
 
@@ -90,6 +90,37 @@ def test_a_wide_beam_finds_the_best_of_all_captions() -> None:
         assert score.item() == pytest.approx(
             max(log_p(model, picture, words) for words in captions), abs=1e-4
         )
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 1.0]))
+@settings(max_examples=15, deadline=None)
+def test_with_hints_the_best_is_the_likeliest_with_what_its_words_are_worth_once(
+    seed: int, penalty: float
+) -> None:
+    model, pictures, what = decoder(seed, words=6), features(4, seed), search(64, 3, penalty)
+    hints = 3 * torch.randn(4, 6, generator=torch.Generator().manual_seed(seed))
+    said, scores = candidates(model, pictures, what, hints)
+    every = [[*words, END] for length in range(3) for words in itertools.product((4, 5), repeat=length)]
+    for picture, worth, tokens, found in zip(pictures, hints.tolist(), said.tolist(), scores, strict=True):
+        value = {
+            tuple(words): (log_p(model, picture, words) + sum(worth[word] for word in {*words}))
+            / len(words) ** penalty
+            for words in every
+        }
+        best = max(value, key=value.__getitem__)
+        assert tokens[0] == [*best, *[END] * (4 - len(best))]
+        assert found[0].item() == pytest.approx(log_p(model, picture, [*best]), abs=1e-3)
+
+
+def test_hints_steer_a_narrow_beam_and_none_changes_nothing() -> None:
+    model, pictures, what = decoder(1), features(6), search(2)
+    plain = candidates(model, pictures, what)
+    for hints in None, torch.zeros(6, 8):
+        for found, wanted in zip(candidates(model, pictures, what, hints), plain, strict=True):
+            torch.testing.assert_close(found, wanted)
+    steered, _ = candidates(model, pictures, what, torch.eye(8)[torch.full((6,), 7)] * 50)
+    assert (steered[:, 0] == 7).sum(-1).eq(1).all(), "said by all, and once: it is worth nothing again"
+    assert not (plain[0] == 7).any(-1).all()
 
 
 def test_beam_one_is_greedy() -> None:

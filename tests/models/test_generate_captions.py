@@ -14,7 +14,7 @@ from capflow.models.ensemble import Ensemble
 from capflow.models.gaze import gaze
 from capflow.models.inputs import EncodedPixels, Views
 from capflow.params import load_params
-from capflow.training.consensus import open_consensus
+from capflow.training.advice import open_advice
 from stages import generate_captions
 from tests.tiny import CPU, VOCABULARY, captioner, captions, params, pixels
 
@@ -72,17 +72,20 @@ def test_a_split_without_pictures_and_a_model_without_attention_have_no_maps(
     assert written == {"val.json", "test.json"} | files
 
 
-def test_a_consensus_asks_the_training_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("method", "asked"), [("consensus", "lookalikes"), ("beam", "hints")])
+def test_the_training_split_is_asked(
+    method: str, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     said = {}
-    for lookalikes in (0.0, 30.0):
-        model = prepare("attention", method="consensus", lookalikes=lookalikes)
+    for weight in (0.0, 30.0):
+        model = prepare("attention", method=method, **{asked: weight})
         generate_captions.main()
-        said[lookalikes] = [row["caption"] for row in read_json(project.PREDICTIONS / "val.json")]
-        asked, inputs = load_params(), EncodedPixels(pixels(COUNT), model, CPU)
-        agree = open_consensus(asked, [model])
+        said[weight] = [row["caption"] for row in read_json(project.PREDICTIONS / "val.json")]
+        chosen, inputs = load_params(), EncodedPixels(pixels(COUNT), model, CPU)
+        advice = open_advice(chosen, [model], len(VOCABULARY))
         wanted = write_captions(
-            Ensemble([model.decoder]), range(COUNT), Views(inputs), VOCABULARY, asked.generate, agree=agree
+            Ensemble([model.decoder]), range(COUNT), Views(inputs), VOCABULARY, chosen.generate, advice=advice
         )
-        assert said[lookalikes] == [*wanted.values()]
+        assert said[weight] == [*wanted.values()]
     assert said[0.0] != said[30.0]

@@ -129,7 +129,9 @@ def test_captions_are_those_of_one_process_each_once(method: str, troop: Troop, 
 def prepare(folder: Path, method: str) -> None:
     """A model with attention and nine pictures, which are two batches and a bit."""
     decoder, grid = {"name": "attention"}, {"features": "grid", "trainable": True}
-    chosen = params(decoder=decoder, encoder=grid, generate={"method": method, "lookalikes": 5.0})
+    chosen = params(
+        decoder=decoder, encoder=grid, generate={"method": method, "lookalikes": 5.0, "hints": 3.0}
+    )
     folder.mkdir()
     (folder / "params.yaml").write_text(yaml.safe_dump(chosen.model_dump(mode="json")))
     told, known = captions()

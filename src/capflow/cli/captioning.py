@@ -124,7 +124,8 @@ def search_of(beam: int | None, best: int, seed: int | None, model: Path) -> "Ge
         asked = {"method": "beam", "beam": beam or max(usual.beam, enough)}
     else:
         asked = {"method": "sample", "seed": seed}
-    return parse(usual.model_dump() | asked, GenerateParams, path)
+    # The training captions, which give hints, are not asked: they need not be here.
+    return parse(usual.model_dump() | asked | {"hints": 0.0}, GenerateParams, path)
 
 
 def _read_pictures(photos: list[Path]) -> "tuple[list[tuple[Path, Pixels]], list[str]]":

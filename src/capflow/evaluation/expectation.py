@@ -11,6 +11,12 @@ in question, and m_i captions r of training picture i,
 where g' counts n-grams once, whatever the caption repeats, in place of CIDEr-D's minimum, and f(c) is the
 mean of CIDEr-D's factor for lengths over all training captions: without it the shortest captions would seem
 best.
+
+While a caption grows, |g(c)| and f(c) are not known yet. What a word w is worth to it is about
+
+    hint(w) = 10 / 4 * g'_w / G * e_1(w)
+
+where G is the mean of |g(r)| over all training captions, n being 1.
 """
 
 import numpy as np
@@ -48,6 +54,18 @@ class Expectation:
             scores += table.products(counts, pictures, counting)
         return 10 / LONGEST * (scores * self._usual(said.lengths)).reshape(captions.shape[:2])
 
+    def words(self, weights: Tensor, count: int) -> Floats:
+        """What each of ``count`` words is worth to a caption, about, float64 [B, count].
+
+        Args:
+            weights: float [B, N], how much each of the images counts for each picture.
+            count: words are below this.
+        """
+        told = np.zeros((len(weights), count))
+        [words, *_] = self._tables
+        told[:, words.rare.known.keys] = 10 / LONGEST * words.hints(weights.double().T.contiguous()).T
+        return told
+
     def _usual(self, lengths: Ids) -> Floats:
         """How near so many words are to the lengths of training captions, float64 [M], from 0 to 1."""
         alike = likeness(lengths[:, None] - self._lengths)
@@ -68,7 +86,8 @@ class _Table:
         image = images[counts.caption]
         anew = changes(counts.gram) | changes(image)
         weights = rare.weights(counts)
-        lengths = norms(counts.caption, weights, len(images))[counts.caption]
+        every = norms(counts.caption, weights, len(images))
+        self._mean, lengths = every.mean(), every[counts.caption]
         parts = np.divide(weights, lengths, out=np.zeros_like(weights), where=lengths > 0)
         self._parts = np.add.reduceat(parts * share[counts.caption], np.flatnonzero(anew))
         self._image = image[anew]
@@ -89,6 +108,17 @@ class _Table:
         grams, place = np.unique(np.minimum(counts.gram, len(self._starts) - 1), return_inverse=True)
         expected = self._expected(grams, counting)[place, pictures[counts.caption]]
         return np.bincount(counts.caption, parts * expected, len(pictures)).astype(np.float64)
+
+    def hints(self, counting: Tensor) -> Floats:
+        """What each n-gram is expected to add to a caption, whose vector is as long as most, float64 [U, B].
+
+        Args:
+            counting: float64 [N, B], how much each training picture counts.
+        """
+        grams = np.arange(len(self.rare.known) - 1)
+        share = self.rare.idf[grams] / (self._mean or 1.0)
+        told: Floats = self._expected(grams, counting) * share[:, None]
+        return told
 
     def _expected(self, grams: Ids, counting: Tensor) -> Floats:
         """What is expected of n-grams, float64 [G, B]; nothing of those that nobody said."""

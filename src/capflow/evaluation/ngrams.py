@@ -108,6 +108,11 @@ class Known:
         """How many numbers are taken: one more than there are n-grams, for those not known."""
         return len(self._keys)
 
+    @property
+    def keys(self) -> Ids:
+        """The keys of the n-grams, int64 [U], ascending; those of single words are the words."""
+        return self._keys[:-1]
+
     def numbers(self, keys: Ids) -> Ids:
         """The numbers of n-grams by their keys, int64 [U]; those not known get higher ones of their own."""
         found = np.searchsorted(self._keys, keys)

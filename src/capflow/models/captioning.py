@@ -1,6 +1,7 @@
 """Captions as text: what is searched for, or drawn, for many pictures, and its words."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, NamedTuple
 
 import numpy as np
@@ -20,6 +21,21 @@ from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
 
 Agree = Callable[[NDArray[np.int64], int, Seen], NDArray[np.float64]]
 """How much captions, int64 [B, K, T] and padded, of pictures seen so, agree with the last few: [B, K]."""
+Hint = Callable[[Seen], Tensor]
+"""What it is worth to say each word of pictures seen so, in log p: float [B, words]."""
+
+
+@dataclass(frozen=True)
+class Advice(Generic[Seen]):
+    """What others than the models have to say about captions.
+
+    Attributes:
+        agree: by which a consensus is found, where that is asked for.
+        hint: what a search goes by beside log p.
+    """
+
+    agree: Agree[Seen] | None = None
+    hint: Hint[Seen] | None = None
 
 
 class Caption(NamedTuple):
@@ -70,7 +86,7 @@ class Writer(Generic[Seen]):
         speaker: Speaker[Seen],
         vocabulary: Vocabulary,
         params: GenerateParams,
-        agree: Agree[Seen] | None = None,
+        advice: Advice[Seen] = Advice(),
     ) -> None:
         """Prepare.
 
@@ -78,11 +94,13 @@ class Writer(Generic[Seen]):
             speaker: in evaluation mode.
             vocabulary: its own.
             params: how to search, or how to draw, and from which seed.
-            agree: by which a consensus is found, where that is asked for.
+            advice: what others have to say.
         """
-        if params.method == "consensus" and agree is None:
+        if params.method == "consensus" and advice.agree is None:
             raise ValueError("a consensus needs to know how much captions agree")
-        self.speaker, self.vocabulary, self.params, self._agree = speaker, vocabulary, params, agree
+        if params.method != "sample" and params.hints and advice.hint is None:
+            raise ValueError("hints are asked for, and nobody gives them")
+        self.speaker, self.vocabulary, self.params, self._advice = speaker, vocabulary, params, advice
         self.generator = torch.Generator().manual_seed(params.seed)
 
     def __call__(self, features: Seen, count: int = 1) -> list[list[Caption]]:
@@ -104,19 +122,24 @@ class Writer(Generic[Seen]):
     def _say(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:
         """Tokens int64 [B, N, max_length + 1] and what they are ranked by, [B, N], from best to worst."""
         if self.params.method == "beam":
-            return candidates(self.speaker, features, search_of(self.params))
-        if self.params.method == "sample" or self._agree is None:  # a consensus always has it
+            return self._find(features)
+        agree = self._advice.agree
+        if self.params.method == "sample" or agree is None:  # a consensus always has it
             return _ranked(*self._draw(features, count))
-        found, likely = candidates(self.speaker, features, search_of(self.params))
+        found, likely = self._find(features)
         drawn, log_p = self._draw(features, self.params.drawn)
         tokens, log_p = torch.cat([found, drawn], 1), torch.cat([likely, log_p], 1)
         # Behind the greatest length there is always an end: a caption that was cut has none of its own.
         said = end_once(tokens[..., :-1], END).cpu().numpy()
         # What a search finds is no sample of what the model may say: it has no vote, but may be chosen.
-        agreement = torch.from_numpy(self._agree(said, self.params.drawn, features))
+        agreement = torch.from_numpy(agree(said, self.params.drawn, features))
         wanted = agreement.to(log_p) + self.params.likelihood * log_p
         # A candidate that the search has not found has a log p of -inf: never chosen, whatever log p counts.
         return _ranked(tokens, wanted.masked_fill(log_p.isneginf(), -torch.inf))
+
+    def _find(self, features: Seen) -> tuple[Tensor, Tensor]:
+        hints = self._advice.hint(features) if self._advice.hint else None
+        return candidates(self.speaker, features, search_of(self.params), hints)
 
     def _draw(self, features: Seen, count: int) -> tuple[Tensor, Tensor]:
         tokens, log_p = sample(self.speaker, features, sampling_of(self.params), count, self.generator)
@@ -144,7 +167,7 @@ def write_captions(
     vocabulary: Vocabulary,
     params: GenerateParams,
     processes: Processes = ALONE,
-    agree: Agree[Seen] | None = None,
+    advice: Advice[Seen] = Advice(),
 ) -> dict[int, str]:
     """The caption of each picture, by image id, in the order of ``ids``.
 
@@ -155,10 +178,10 @@ def write_captions(
         vocabulary: the model's own.
         params: how to search, and how many pictures at a time.
         processes: those that take turns; each gets all captions.
-        agree: how much captions agree, where their consensus is asked for.
+        advice: what others than the speaker have to say about captions.
     """
     captions: dict[int, str] = {}
-    write, place = Writer(speaker, vocabulary, params, agree), 0
+    write, place = Writer(speaker, vocabulary, params, advice), 0
     starts = range(0, len(ids), params.batch_size)
     for start, _ in bar(processes.turns(starts), "captions", -(-len(starts) // processes.count), "batch"):
         write.skip(start - place)

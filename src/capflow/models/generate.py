@@ -52,7 +52,9 @@ def generate(speaker: Speaker[Seen], features: Seen, search: Search) -> tuple[Te
 
 
 @torch.inference_mode()
-def candidates(speaker: Speaker[Seen], features: Seen, search: Search) -> tuple[Tensor, Tensor]:
+def candidates(
+    speaker: Speaker[Seen], features: Seen, search: Search, hints: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """All captions that the beam ends with, those of each picture from best to worst.
 
     A candidate that ends keeps its place and the beam goes on with one place less, as in the beam
@@ -62,14 +64,18 @@ def candidates(speaker: Speaker[Seen], features: Seen, search: Search) -> tuple[
     group chooses words w by log p(w) - diversity * (how often earlier groups chose w in this step), and
     goes on with their log p alone. Groups may end with the same caption.
 
+    With ``hints`` the search is for the caption of the highest log p + what its words are worth, each
+    once, in place of log p.
+
     Args:
         speaker: in evaluation mode.
         features: what it sees of B pictures, such as float [B, cells, channels].
         search: what may be said.
+        hints: float [B, words], what it is worth to say each word of each picture, in log p.
 
     Returns:
         int64 [B, beam, max_length + 1], the words, then the end token up to the end of the row; and
-        float [B, beam], log p of each caption, -inf where there are fewer.
+        float [B, beam], log p of each caption, without hints, -inf where there are fewer.
     """
     state = speaker.init(features)
     groups = [_start(len(state), search, state.device) for _ in range(search.groups)]
@@ -78,12 +84,15 @@ def candidates(speaker: Speaker[Seen], features: Seen, search: Search) -> tuple[
     for place in range(search.max_length):
         said = torch.cat([beams.tokens for beams in groups], 1).flatten(0, 1)
         logits, state = speaker.step(said[:, -1], state)
-        gains = search.restrict(search.log_p(logits), said).view(-1, search.beam, logits.shape[1])
-        parents = _advance(groups, gains, search)
+        gains = search.restrict(search.log_p(logits), said)
+        if hints is not None:
+            gains += hints.repeat_interleave(search.beam, 0).scatter_(1, said, 0)
+        parents = _advance(groups, gains.view(-1, search.beam, logits.shape[1]), search)
         if may_ask(place, state.device) and all(bool(beams.done.all()) for beams in groups):
             break
         state = state.select((first + parents).flatten())
-    return _ranked(groups, search)
+    tokens, scores = _ranked(groups, search)
+    return tokens, scores if hints is None else scores - _worth(tokens, hints)
 
 
 def _start(count: int, search: Search, device: torch.device) -> _Beams:
@@ -145,6 +154,12 @@ def _grow(beams: _Beams, totals: Tensor, wanted: Tensor, end: int) -> Tensor:
     # What there is none of has no end: it must not keep a place from those that come.
     beams.done = kept | ((token == end) & ~beams.scores.isneginf())
     return parents
+
+
+def _worth(said: Tensor, hints: Tensor) -> Tensor:
+    """What the words of captions are worth, float [B, K], each once; ``said`` is int64 [B, K, T]."""
+    spoken = hints.new_zeros(*said.shape[:2], hints.shape[1]).scatter_(2, said, 1)
+    return torch.einsum("bkw,bw->bk", spoken, hints)
 
 
 def _ranked(groups: list[_Beams], search: Search) -> tuple[Tensor, Tensor]:

@@ -22,8 +22,9 @@ def read_search(folder: Path) -> GenerateParams | None:
 def write_search(folder: Path, params: GenerateParams) -> None:
     """Let a folder say how captions are searched for, by this model alone, as nothing else lies there.
 
-    No training captions do either, by which a consensus weighs words: its beam is searched instead.
+    No training captions do either, by which a consensus weighs words, and which give hints: a beam is
+    searched without.
     """
     method = "beam" if params.method == "consensus" else params.method
-    alone = {"models": (), "method": method, "batch_size": ELSEWHERE.batch_size}
+    alone = {"models": (), "method": method, "hints": 0.0, "batch_size": ELSEWHERE.batch_size}
     write_json(folder / _FILE, params.model_copy(update=alone).model_dump(mode="json"), indent=2)

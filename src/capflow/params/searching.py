@@ -16,9 +16,10 @@ class GenerateParams(Section):
     """How captions are searched for (``method: beam``), drawn (``sample``), or chosen (``consensus``).
 
     ``models`` are folders below data/ensemble, or absolute paths, whose models speak along with
-    data/model. A consensus is the caption with the highest agreement + ``likelihood`` * log p +
-    ``lookalikes`` * fit. The formulas stand in :mod:`capflow.models.rules`, ``generate`` and
-    ``sampling``, and in :mod:`capflow.evaluation.agreement` and ``expectation``.
+    data/model. A beam is for the highest log p + ``hints`` * what is expected of words. A consensus is
+    the caption with the highest agreement + ``likelihood`` * log p + ``lookalikes`` * fit. The formulas
+    stand in :mod:`capflow.models.rules`, ``generate`` and ``sampling``, and in
+    :mod:`capflow.evaluation.agreement` and ``expectation``.
     """
 
     splits: Annotated[tuple[Split, ...], Field(min_length=1)]
@@ -31,6 +32,7 @@ class GenerateParams(Section):
     length_penalty: Annotated[float, Field(ge=0, le=5)]
     groups: Annotated[int, Field(ge=1, le=64)]
     diversity: Annotated[float, Field(ge=0, le=100)]
+    hints: Annotated[float, Field(ge=0, le=100)] = 0.0
     temperature: Annotated[float, Field(ge=0.01, le=100)]
     top_k: Annotated[int, Field(ge=0, lt=2**31)]
     top_p: Annotated[float, Field(gt=0, le=1)]
@@ -42,7 +44,7 @@ class GenerateParams(Section):
 
     def greedy(self, batch_size: int) -> "GenerateParams":
         """The likeliest word each time, of so many pictures at once; only the greatest length is kept."""
-        plain = {"method": "beam", "beam": 1, "groups": 1, "min_length": 0, "no_repeat": 0}
+        plain = {"method": "beam", "beam": 1, "groups": 1, "min_length": 0, "no_repeat": 0, "hints": 0.0}
         drawn = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
         return self.model_copy(update=plain | drawn | {"batch_size": batch_size})
 

@@ -23,30 +23,36 @@ class Fit:
     Attributes:
         expectation: of the training captions.
         lookalikes: of the training pictures that have captions.
-        weight: what this counts for, where CIDEr-D against a picture's captions, be they people's or drawn,
-            counts for 1.
     """
 
     expectation: Expectation
     lookalikes: Lookalikes
-    weight: float
 
     @classmethod
-    def of(cls, told: Captions, pictures: Tensor, weight: float) -> "Fit":
+    def of(cls, told: Captions, pictures: Tensor) -> "Fit":
         """By captions of images 0 to N - 1, which are seen so as wholes, float [N, channels]."""
-        return cls(Expectation(told), Lookalikes(pictures), weight)
+        return cls(Expectation(told), Lookalikes(pictures))
 
     def __call__(
         self, captions: NDArray[np.int64], pictures: Tensor, own: Tensor | None = None
     ) -> NDArray[np.float64]:
-        """How well captions fit, float64 [B, K].
+        """How well captions fit, float64 [B, K], in CIDEr-D's unit but smaller.
 
         Args:
             captions: int64 [B, K, T], words and, if there is one, the end token; then padding.
             pictures: float [B, channels], each as a whole.
             own: int64 [B], which of the images each picture is, if they are training pictures themselves.
         """
-        return self.weight * self.expectation(captions, self.lookalikes.weights(pictures, own))
+        return self.expectation(captions, self.lookalikes.weights(pictures, own))
+
+    def words(self, pictures: Tensor, count: int) -> NDArray[np.float64]:
+        """What each of ``count`` words adds to how well a caption fits, about, float64 [B, count].
+
+        Args:
+            pictures: float [B, channels], each as a whole.
+            count: words are below this.
+        """
+        return self.expectation.words(self.lookalikes.weights(pictures), count)
 
 
 @torch.inference_mode()

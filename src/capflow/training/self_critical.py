@@ -58,10 +58,10 @@ class Rewards:
         self._rows, images = np.unique(rows, return_inverse=True)
         references = Captions(words, lengths, images.astype(np.int64))
         self._cider, self._bleu = CiderD(references), Bleu4(references) if params.bleu else None
-        self._weight = params.bleu
+        self._params = params
         self._pictures = None if pictures is None else pictures[torch.from_numpy(self._rows)]
         if self._pictures is not None:
-            self._fit = Fit.of(references, self._pictures, params.lookalikes)
+            self._fit = Fit.of(references, self._pictures)
 
     def __call__(self, rows: Ids, captions: Ids) -> Floats:
         """The reward of each caption, float64 [P, K].
@@ -74,11 +74,11 @@ class Rewards:
         said = Captions.of(captions, np.repeat(images, captions.shape[1]), PAD)
         scores = self._cider(said)
         if self._bleu:
-            scores += self._weight * self._bleu(said)
+            scores += self._params.bleu * self._bleu(said)
         scores = scores.reshape(len(rows), -1)
         if self._pictures is not None:
             own = torch.from_numpy(images)
-            scores += self._fit(captions, self._pictures[own], own)
+            scores += self._params.lookalikes * self._fit(captions, self._pictures[own], own)
         return scores
 
 

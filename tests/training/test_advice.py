@@ -1,4 +1,4 @@
-"""What a consensus asks of the training split."""
+"""What captions of other pictures ask of the training split."""
 
 from pathlib import Path
 
@@ -11,11 +11,12 @@ from capflow.evaluation.agreement import Agreement
 from capflow.evaluation.expectation import Expectation
 from capflow.evaluation.ngrams import Captions
 from capflow.files import write_json, write_text
+from capflow.models.captioning import Advice
 from capflow.models.inputs import EncodedPixels
 from capflow.models.lookalikes import Lookalikes, whole
 from capflow.params import Params
+from capflow.training.advice import open_advice
 from capflow.training.artifacts import open_batches
-from capflow.training.consensus import open_consensus
 from tests.tiny import CPU, VOCABULARY, captioner, captions, params, pixels
 
 GRID: dict[str, object] = {"features": "grid", "trainable": True}
@@ -25,7 +26,7 @@ ROWS = np.array([0, 1, 2, 3, 5])
 
 
 def chosen(encoder: dict[str, object] = GRID, **generate: object) -> Params:
-    """Parameters of a consensus."""
+    """Parameters of a consensus, unless told otherwise."""
     asked = {"method": "consensus", "lookalikes": 1.0, "batch_size": 2, **generate}
     return params(decoder={"name": "attention"}, encoder=encoder, generate=asked)
 
@@ -68,10 +69,10 @@ def test_captions_of_pictures_that_look_alike_vote_with_a_weight(stored: bool) -
         expected = Expectation(told)(said, weights)
         assert np.ptp(expected) > 0
         for vote in (0.5, 3.0):
-            consensus = open_consensus(chosen(encoder, lookalikes=vote), models)
-            assert consensus is not None
+            agree = open_advice(chosen(encoder, lookalikes=vote), models, len(VOCABULARY)).agree
+            assert agree is not None
             np.testing.assert_allclose(
-                consensus(said, 2, views),
+                agree(said, 2, views),
                 Agreement(told)(said, 2) + vote * expected,
                 rtol=0,
                 atol=1e-4,
@@ -81,8 +82,27 @@ def test_captions_of_pictures_that_look_alike_vote_with_a_weight(stored: bool) -
 def test_where_nobody_asks_no_picture_is_looked_at() -> None:
     np.save(project.TENSORS / "train.npy", pixels(6)[:, :3])  # of another size: reading them would raise
     said = np.full((2, 2, 3), 5)
-    consensus = open_consensus(chosen(lookalikes=0.0), [MODEL])
-    assert consensus is not None
+    advice = open_advice(chosen(lookalikes=0.0), [MODEL], len(VOCABULARY))
+    assert advice.agree is not None
     told = known()
-    np.testing.assert_array_equal(consensus(said, 2, []), Agreement(told)(said, 2))
-    assert open_consensus(chosen(method="beam"), [MODEL]) is None
+    np.testing.assert_array_equal(advice.agree(said, 2, []), Agreement(told)(said, 2))
+    for unasked in chosen(method="beam"), chosen(method="sample", hints=2.0):
+        assert open_advice(unasked, [MODEL], len(VOCABULARY)) == Advice()
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("method", ["beam", "consensus"])
+def test_hints_are_what_is_expected_of_words(method: str) -> None:
+    """They do not add up with votes for those that look alike, which have a weight of their own."""
+    told, seen = known(), EncodedPixels(pixels(4, seed=1), MODEL, CPU)(np.arange(4))
+    train = EncodedPixels(pixels(6), MODEL, CPU)(ROWS)
+    weights = Lookalikes(whole([train])).weights(whole([seen]))
+    wanted = Expectation(told).words(weights, len(VOCABULARY))
+    assert np.ptp(wanted) > 0
+    advice = open_advice(chosen(method=method, lookalikes=0.0, hints=3.0), [MODEL], len(VOCABULARY))
+    assert advice.hint is not None
+    np.testing.assert_allclose(advice.hint([seen]), 3 * wanted, rtol=0, atol=1e-4)
+    assert (advice.agree is not None) == (method == "consensus")
+    if advice.agree is not None:
+        said = np.random.default_rng(0).integers(4, len(VOCABULARY), (4, 3, 5))
+        np.testing.assert_array_equal(advice.agree(said, 2, [seen]), Agreement(told)(said, 2))
