@@ -83,7 +83,7 @@ def in_checkout(root: Path) -> Facts:
         rate=str(train.get("lr", "")),
     )
     asked = params.get("generate", {})
-    alone = not asked.get("models") and _by_itself(asked.get("method"), asked.get("hints", 0))
+    alone = not asked.get("models") and by_itself({f"generate.{key}": asked[key] for key in asked})
     if not (_is_scored(root, outs) and alone):
         return known
     scores = read_json(root / project.METRICS / "scores.json")
@@ -95,13 +95,21 @@ def of_run(root: Path, row: Row) -> Facts:
     """What MLflow has on record about the model of a run."""
     told = row.params.get
     name = told("data.name", "")
-    by_itself = _by_itself(told("generate.method"), told("generate.hints", "0"))
-    alone = told("generate.models", "()") == "()" and by_itself
+    alone = told("generate.models", "()") == "()" and by_itself(row.params)
     scored = SPLIT_TAG in row.tags and alone
     scores = {key: row.metrics[key] for key in SCORES if scored and key in row.metrics}
     split = row.tags[SPLIT_TAG] if scores else ""
     weights, start = (_named(told(key, "")) for key in ("encoder.weights", "train.start"))
     return Facts(name, kind_of(root, name), weights, start, told("train.lr", ""), scores, split)
+
+
+def by_itself(params: Mapping[str, Any]) -> bool:
+    """Whether captions were found without help by training captions, which a model elsewhere has not.
+
+    Args:
+        params: values by dotted name, as they are or as MLflow has them; older ones lack hints.
+    """
+    return params.get("generate.method") != "consensus" and not float(params.get("generate.hints", 0))
 
 
 def in_card(folder: Path) -> Facts:
@@ -122,11 +130,6 @@ def kind_of(root: Path, name: str) -> str:
 def _named(path: str) -> str:
     """Where something lies on one machine is nothing to tell others: of an absolute path the last part."""
     return Path(path).name if Path(path).is_absolute() else path
-
-
-def _by_itself(method: str | None, hints: float | str) -> bool:
-    """Whether captions were searched for without the training captions, which an exported model has not."""
-    return method != "consensus" and not float(hints)
 
 
 def _is_scored(root: Path, outs: Mapping[Path, str]) -> bool:

@@ -153,11 +153,21 @@ def test_the_champion_is_the_best_of_one_test(
     assert "has no CIDEr on a known test" in str(run("promote"))
 
 
-def test_scores_of_several_models_make_no_champion(params: Params, tmp_path: Path) -> None:
-    together = params.model_copy(update={"generate": params.generate.model_copy(update={"models": ("b",)})})
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"models": ("b",)}, "several models together"),
+        ({"method": "consensus"}, "training captions helped"),
+        ({"hints": 4.0}, "training captions helped"),
+    ],
+)
+def test_scores_that_a_model_would_not_have_alone_make_no_champion(
+    asked: dict[str, Any], told: str, params: Params, tmp_path: Path
+) -> None:
+    scored = params.model_copy(update={"generate": params.generate.model_copy(update=asked)})
     train(params, "one", model_folder(tmp_path))
-    record_scores("one", together, {"CIDEr": 0.5}, Scored("test", "x"), {})
-    assert "several models together" in str(run("promote"))
+    record_scores("one", scored, {"CIDEr": 0.5}, Scored("test", "x"), {})
+    assert told in str(run("promote"))
 
 
 def test_what_the_machine_does_is_recorded_on_request(

@@ -57,8 +57,9 @@ def score_of(store: "Store", version: "Version") -> tuple[float, str]:
     """The CIDEr of a version, and the digest of the test that gave it.
 
     Raises:
-        CapflowError: it has none, or that of several models together.
+        CapflowError: it has none, or one of captions that it would not find alone.
     """
+    from capflow.facts import by_itself
     from capflow.record.scoring import TEST_TAG
 
     row: Row = store.row(version.run)
@@ -71,6 +72,12 @@ def score_of(store: "Store", version: "Version") -> tuple[float, str]:
         raise CapflowError(
             f"version {version.number}: its CIDEr is that of several models together "
             f"(generate.models: {row.params['generate.models']}); score it alone."
+        )
+    if not by_itself(row.params):
+        raise CapflowError(
+            f"version {version.number}: training captions helped to find the captions that gave its CIDEr "
+            "(generate.method consensus, or generate.hints), and elsewhere it does without; score it by a "
+            "beam without hints."
         )
     return row.metrics["CIDEr"], row.tags[TEST_TAG]
 
