@@ -95,6 +95,14 @@ def test_the_front_matter_is_what_hugging_face_s_pages_read(
     assert "names the licence at this card's head" in Path("own/README.md").read_text()
 
 
+def test_drawn_captions_have_no_hints_whatever_is_asked(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(checkout, method="sample", hints=4.0)
+    assert run(monkeypatch, "export", "out") == 0
+    assert "0.8750" in Path("out/README.md").read_text()
+
+
 @pytest.mark.parametrize("asked", [{"method": "consensus"}, {"hints": 4.0}])
 def test_a_card_has_no_scores_that_training_captions_helped_to_and_no_path_of_this_machine(
     asked: dict[str, Any], checkout: Path, monkeypatch: pytest.MonkeyPatch

@@ -109,7 +109,8 @@ def by_itself(params: Mapping[str, Any]) -> bool:
     Args:
         params: values by dotted name, as they are or as MLflow has them; older ones lack hints.
     """
-    return params.get("generate.method") != "consensus" and not float(params.get("generate.hints", 0))
+    method = params.get("generate.method")
+    return method == "sample" or (method != "consensus" and not float(params.get("generate.hints", 0)))
 
 
 def in_card(folder: Path) -> Facts:

@@ -165,9 +165,17 @@ def test_scores_that_a_model_would_not_have_alone_make_no_champion(
     asked: dict[str, Any], told: str, params: Params, tmp_path: Path
 ) -> None:
     scored = params.model_copy(update={"generate": params.generate.model_copy(update=asked)})
-    train(params, "one", model_folder(tmp_path))
+    folder = model_folder(tmp_path)
+    train(params, "one", folder)
     record_scores("one", scored, {"CIDEr": 0.5}, Scored("test", "x"), {})
     assert told in str(run("promote"))
+    # As one of before this was refused.
+    models.let_name(Store(), models.CHAMPION, "1")
+    train(params, "two", folder)
+    record_scores("two", params, {"CIDEr": 0.6}, Scored("test", "x"), {})
+    code = str(run("promote", "2"))
+    assert code.startswith("error: the champion cannot be compared with: version 1: ")
+    assert code.endswith("Or take the alias away in `make ui`.")
 
 
 def test_what_the_machine_does_is_recorded_on_request(

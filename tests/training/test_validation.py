@@ -19,6 +19,7 @@ from tests.tiny import CPU, VOCABULARY, captioner, captions, generate_params, pa
 IDS = [10, 20, 30, 40, 50]
 GREEDY = generate_params(beam=1)
 WIDE: dict[str, Any] = {"beam": 8, "min_length": 5, "no_repeat": 1, "groups": 2}
+HINTED = WIDE | {"hints": 4.0}
 REFERENCES = {image: ["a red ball"] for image in IDS}
 
 
@@ -35,7 +36,7 @@ def validation(
     model: Captioner, references: dict[int, list[str]], batches: Batches | None = None
 ) -> Validation:
     pictures = (IDS, EncodedPixels(pixels(len(IDS)), model, CPU))
-    chosen = params(generate=WIDE | {"batch_size": 1}, train={"batch_size": 2})
+    chosen = params(generate=HINTED | {"batch_size": 1}, train={"batch_size": 2})
     return Validation.of(model, pictures, batches or told(), references, VOCABULARY, chosen)
 
 

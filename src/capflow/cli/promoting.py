@@ -37,7 +37,7 @@ def promote(
         typer.echo(f"version {new.number} is the champion already, with CIDEr {score[0]:.4f}")
         return
     if reigning:
-        _refuse_lower(new.number, score, reigning.number, score_of(store, reigning))
+        _refuse_lower(new.number, score, reigning.number, _best(store, reigning))
     models.let_name(store, models.CHAMPION, new.number)
     before = f", after version {reigning.number}" if reigning else ""
     typer.echo(f"version {new.number} is the champion now{before}: CIDEr {score[0]:.4f}")
@@ -80,6 +80,16 @@ def score_of(store: "Store", version: "Version") -> tuple[float, str]:
             "beam without hints."
         )
     return row.metrics["CIDEr"], row.tags[TEST_TAG]
+
+
+def _best(store: "Store", reigning: "Version") -> tuple[float, str]:
+    """As :func:`score_of`, of the champion, which may be from before scores like its own were refused."""
+    try:
+        return score_of(store, reigning)
+    except CapflowError as error:
+        raise CapflowError(
+            f"the champion cannot be compared with: {error} Or take the alias away in `make ui`."
+        ) from None
 
 
 def _refuse_lower(number: str, score: tuple[float, str], reigning: str, best: tuple[float, str]) -> None:

@@ -39,7 +39,7 @@ class Advice(Generic[Seen]):
 
 
 class Caption(NamedTuple):
-    """A caption and its log p; where a consensus chose it, what it was chosen by."""
+    """A caption and its log p, without hints; where a consensus chose it, what it was chosen by."""
 
     text: str
     log_p: float

@@ -15,7 +15,8 @@ class Search(Rules):
 
     Attributes:
         beam: how many candidates are kept for each picture.
-        length_penalty: candidates are compared by log p / length ** length_penalty.
+        length_penalty: candidates are compared by log p / length ** length_penalty; with hints what they are
+            worth is part of log p here.
         groups: the beam is searched in so many equal groups, each unlike those before it.
         diversity: what a word costs, in log p, each time that an earlier group chose it in this step.
     """
@@ -86,7 +87,7 @@ def candidates(
         logits, state = speaker.step(said[:, -1], state)
         gains = search.restrict(search.log_p(logits), said)
         if hints is not None:
-            gains += hints.repeat_interleave(search.beam, 0).scatter_(1, said, 0)
+            gains += hints.repeat_interleave(search.beam, 0).scatter_(1, said, 0)  # each word once
         parents = _advance(groups, gains.view(-1, search.beam, logits.shape[1]), search)
         if may_ask(place, state.device) and all(bool(beams.done.all()) for beams in groups):
             break
