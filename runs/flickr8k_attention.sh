@@ -8,6 +8,8 @@
 #          OMP_NUM_THREADS=1 FLICKR8K_ROOT=flickr8k ENCODER_WEIGHTS=mobilenet_v2_imagenet.npz \
 #              runs/flickr8k_attention.sh -S encoder.padding=tensorflow
 #          on the 7,000 photographs of train and dev at 224 x 224 pixels; the weights were trained with TensorFlow.
+#          With -S generate.hints=4: BLEU-4 21.2, METEOR 19.9, ROUGE-L 45.7, CIDEr 52.4 (fp32, 2026-11-30, where it is
+#          20.1 and 49.5 for BLEU-4 and CIDEr without).
 #
 # Inputs   FLICKR8K_ROOT    the folder with the photographs and captions, in any of its usual forms
 #          ENCODER          a torchvision classifier (mobilenet_v2)
