@@ -43,6 +43,22 @@ def test_a_rank_is_what_torchrun_says() -> None:
     assert engine.rank({"RANK": "3", "TORCHELASTIC_RUN_ID": "x"}) == 3
 
 
+@pytest.mark.parametrize(
+    ("codes", "left", "told"),
+    [
+        ([143, 143], 143, ""),
+        ([143, -9], 1, "error: process 1 was ended by SIGKILL; the same command goes on.\n"),
+        ([-15, 1], 1, ""),
+        ([1], 1, ""),
+    ],
+)
+def test_who_ended_is_told_where_nobody_has_said_why(
+    codes: list[int], left: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert engine._told({row: SimpleNamespace(exitcode=code) for row, code in enumerate(codes)}) == left
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])
 def test_a_timeout_that_is_none_is_named(seconds: str) -> None:
     with pytest.raises(CapflowError, match=r"^CAPFLOW_TIMEOUT: .* is no number of seconds; give one"):

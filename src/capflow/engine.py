@@ -210,11 +210,14 @@ def _told(failures: Mapping[int, object]) -> int:
     Returns:
         The exit code: theirs, where all have stopped with those of another machine; else 1.
     """
-    codes = {getattr(failure, "exitcode", 1) for failure in failures.values()}
-    if len(codes) == 1 and codes <= {128 + number for number in heard()}:
-        return int(codes.pop())
-    for number, failure in sorted(failures.items()):
-        code = getattr(failure, "exitcode", 1)
+    codes = {number: getattr(failure, "exitcode", 1) for number, failure in failures.items()}
+    stopped = {128 + number for number in heard()}
+    if len({*codes.values()}) == 1 and stopped.issuperset(codes.values()):
+        return int(codes.popitem()[1])
+    # Where one has said what it failed of, torchrun has ended the others, and the same command fails again.
+    if any(0 < code < 128 for code in codes.values()):
+        return 1
+    for number, code in sorted(codes.items()):
         if code < 0:
             name = signal.Signals(-code).name
             sys.stderr.write(f"error: process {number} was ended by {name}; the same command goes on.\n")
