@@ -44,7 +44,7 @@ lint: $(VENV)/installed  ## Check style and types
 	mypy
 
 test: lint  ## Run every check but the slow ones
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 EXTRA := $(UV) pip install --quiet --python $(BIN)/python --require-hashes --no-deps --requirement
 
