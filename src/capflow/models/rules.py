@@ -65,7 +65,7 @@ class Rules:
 
 
 def may_ask(place: int, device: torch.device) -> bool:
-    """Whether to ask, after the word at ``place``, if all captions have ended.
+    """Whether to ask, after the word at ``place``, which captions have ended.
 
     A GPU has to come to rest for the answer, so it is asked after each eighth word. Words behind the end
     change nothing.
