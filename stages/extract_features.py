@@ -18,7 +18,8 @@ from capflow.params import SPLITS, Params, load_params
 from capflow.processes import Processes
 from stages import progress, run
 
-BATCH = 64
+# On a processor, so few that maps stay near it; on a GPU, so many that it has enough to do.
+BATCH = {"cpu": 16, "cuda": 64}
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def store(params: Params, processes: Processes) -> None:
     encoder = Encoder(params.encoder)
     encoder.cells(params.tensors.size)  # raises where it cannot see them
     load_encoder(encoder, project.ENCODER / "weights.safetensors")
-    encoder.to(device).eval()
+    encoder.to(device).fold()
 
     @torch.inference_mode()
     def encode(pixels: Tensor) -> Tensor:
@@ -54,7 +55,7 @@ def store(params: Params, processes: Processes) -> None:
             pictures,
             encode,
             views=varied if split == "train" else whole,
-            batch_size=BATCH,
+            batch_size=BATCH[device.type],
             progress=progress(f"encode {split}"),
             processes=processes,
         )

@@ -140,3 +140,31 @@ def test_pictures_that_are_too_small_are_an_error_that_says_so(name: str, side: 
 def test_inception_gets_the_pixels_that_its_published_weights_want() -> None:
     assert classifier("googlenet").transform_input
     assert classifier("inception_v3").transform_input
+
+
+@pytest.mark.parametrize(
+    ("name", "padding", "left"),
+    [
+        ("small", "torch", 0),
+        ("resnet18", "torch", 0),
+        ("mobilenet_v2", "tensorflow", 0),
+        ("googlenet", "torch", 0),
+        ("densenet121", "torch", 62),  # most of its norms come before convolutions
+        ("swin_t", "torch", 0),
+    ],
+)
+def test_a_folded_encoder_sees_the_same(name: str, padding: str, left: int) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(params(name, padding=padding)).eval()
+    for layer in encoder.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            for values in (layer.weight.data, layer.running_var, layer.bias.data, layer.running_mean):
+                assert values is not None
+                values.uniform_(0.5, 1.5)
+    with torch.inference_mode():
+        before = encoder(pixels(96))
+        encoder.fold()
+        after = encoder(pixels(96))
+    assert before.std() > 0
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4 * float(before.abs().max()))
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in encoder.modules()) == left

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from capflow.models.decoder import Shape
 from capflow.models.grouping import Grid
 from capflow.models.recurrence import cell
+from capflow.models.repeated import Repeated
 from capflow.models.soft import SoftAttention, SoftDecoder, Tensors
 from capflow.params import DecoderParams
 
@@ -29,9 +30,9 @@ class AttentionDecoder(SoftDecoder):
         self.soft = SoftAttention(self.channels, params.hidden, params.attention, nn.ReLU(inplace=True))
         self.init_h = nn.Linear(self.channels, params.hidden)
         self.init_c = nn.Linear(self.channels, params.hidden)
-        self.gate = nn.Linear(params.hidden, self.channels)
-        self.from_picture = nn.Linear(self.channels, 4 * params.hidden, bias=False)
-        self.from_before = nn.Linear(params.hidden, 4 * params.hidden, bias=False)
+        self.gate = Repeated(params.hidden, self.channels)
+        self.from_picture = Repeated(self.channels, 4 * params.hidden, bias=False)
+        self.from_before = Repeated(params.hidden, 4 * params.hidden, bias=False)
 
     def begin(self, features: Tensor) -> Tensors:
         """``h`` and ``c``, [P, hidden] each; the memory is never of reduced precision."""

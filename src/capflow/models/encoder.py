@@ -14,6 +14,7 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from capflow.errors import CapflowError
+from capflow.models.folding import fold
 from capflow.models.padding import TensorFlowConv2d, pad_like_tensorflow
 from capflow.models.small import SmallNet
 from capflow.params import EncoderParams
@@ -93,6 +94,11 @@ class Encoder(nn.Module):
         self.requires_grad_(requires_grad=False)
         for weight in self.learning(first):
             weight.requires_grad_(wanted)
+
+    def fold(self) -> None:
+        """Be faster from now on, at the price of never learning again (:mod:`capflow.models.folding`)."""
+        self.eval()
+        fold(self.backbone)
 
     @torch.no_grad()
     def cells(self, side: int) -> int:

@@ -77,4 +77,6 @@ def load_models(folders: Sequence[Path], device: torch.device) -> tuple[list[Cap
                 f"{folder}: vocab.json differs from that of {folders[0]}, so they cannot speak together; "
                 "train both on the same captions with the same `vocab` parameters."
             )
+    for model in models:
+        model.encoder.fold()
     return list(models), vocabularies[0]

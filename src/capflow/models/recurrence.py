@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from capflow.models.repeated import Product
 from capflow.models.shapes import block
 
 
@@ -58,10 +59,9 @@ def recur(inputs: Tensor, weight: Tensor, h: Tensor, c: Tensor, sizes: Sequence[
     Returns:
         [R, hidden], packed, in the precision of ``inputs``.
     """
-    weight, h = weight.to(inputs.dtype), h.to(inputs.dtype)
-    outputs = []
+    before, outputs = Product(weight), []
     for x in torch.split(inputs, list(sizes)):
-        h, c = cell(torch.addmm(x, h[: len(x)], weight.t()), c[: len(x)])
+        h, c = cell(x + before(h[: len(x)]), c[: len(x)])
         outputs.append(h)
     return torch.cat(outputs)
 

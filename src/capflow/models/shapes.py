@@ -17,7 +17,12 @@ def block() -> int:
 
 def rounded(rows: int) -> int:
     """The number of rows to compute with, where ``rows`` of them have a meaning."""
-    return -(-rows // _ROWS) * _ROWS if _compiled() else rows
+    return rows + -rows % multiple()
+
+
+def multiple() -> int:
+    """What such numbers are multiples of."""
+    return _ROWS if _compiled() else 1
 
 
 def _compiled() -> bool:

@@ -25,6 +25,7 @@ from capflow.models.decoder import AttentiveDecoder, Shape, State, Told
 from capflow.models.dropout import Dropout
 from capflow.models.grouping import Grid, Groups, group
 from capflow.models.recurrence import pack, pad, unpack
+from capflow.models.repeated import Repeated, repeating
 from capflow.models.standardise import standardise
 from capflow.models.words import word_logits, word_vectors
 from capflow.params import DecoderParams
@@ -42,7 +43,7 @@ class SoftAttention(nn.Module):
         """Build it for cells of ``channels``, queries of ``hidden``, with f = ``activation`` in between."""
         super().__init__()
         self.key = nn.Linear(channels, width)
-        self.query = nn.Linear(hidden, width)
+        self.query = Repeated(hidden, width)
         self.score = nn.Linear(width, 1, bias=False)  # a bias would not change the softmax
         self.activation = activation
 
@@ -173,13 +174,13 @@ class SoftDecoder(AttentiveDecoder):
         memory = {name: value.index_select(0, picture) for name, value in self.begin(features).items()}
         sizes = said.batch_sizes.tolist()
         outputs, weights = [], []
-        for word, (sight, grid) in zip(
-            inputs.split(sizes), self._glances(features, group(picture), sizes), strict=True
-        ):
-            live = {name: value[: len(word)] for name, value in memory.items()}
-            looked, memory = self.advance(word, live, sight, grid)
-            outputs.append(memory["h"])
-            weights.append(looked)
+        glances = self._glances(features, group(picture), sizes)
+        with repeating(self):
+            for word, (sight, grid) in zip(inputs.split(sizes), glances, strict=True):
+                live = {name: value[: len(word)] for name, value in memory.items()}
+                looked, memory = self.advance(word, live, sight, grid)
+                outputs.append(memory["h"])
+                weights.append(looked)
         return said._replace(data=torch.cat(outputs)), said._replace(data=torch.cat(weights))
 
     def _glances(self, features: Tensor, groups: Groups, sizes: list[int]) -> Iterator[tuple[Tensors, Grid]]:

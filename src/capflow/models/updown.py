@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from capflow.models.decoder import Shape
 from capflow.models.grouping import Grid
 from capflow.models.recurrence import cell
+from capflow.models.repeated import Repeated
 from capflow.models.soft import SoftAttention, SoftDecoder, Tensors
 from capflow.params import DecoderParams
 
@@ -28,9 +29,9 @@ class UpDownDecoder(SoftDecoder):
         gates = 4 * params.hidden
         self.soft = SoftAttention(self.channels, params.hidden, params.attention, nn.Tanh())
         self.from_mean = nn.Linear(self.channels, gates, bias=False)
-        self.from_outputs = nn.Linear(2 * params.hidden, gates, bias=False)
-        self.write_seen = nn.Linear(self.channels, gates)
-        self.write_outputs = nn.Linear(2 * params.hidden, gates, bias=False)
+        self.from_outputs = Repeated(2 * params.hidden, gates, bias=False)
+        self.write_seen = Repeated(self.channels, gates)
+        self.write_outputs = Repeated(2 * params.hidden, gates, bias=False)
 
     def look(self, features: Tensor) -> Tensors:
         """Beside the cells, what their mean adds to the gates of the first LSTM, ``mean``."""
