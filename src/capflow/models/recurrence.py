@@ -43,7 +43,8 @@ def pad(packed: PackedSequence, length: int) -> Tensor:
 
 def unpack(packed: PackedSequence, real: Tensor) -> Tensor:
     """The rows of packed [R, ...] in the order in which ``real`` is read, caption by caption."""
-    return pad(packed, real.shape[1])[real]
+    places = packed._replace(data=torch.arange(len(packed.data), device=packed.data.device))
+    return packed.data.index_select(0, pad(places, real.shape[1])[real])
 
 
 def recur(inputs: Tensor, weight: Tensor, h: Tensor, c: Tensor, sizes: Sequence[int]) -> Tensor:
