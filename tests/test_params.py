@@ -110,6 +110,11 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
         ({"generate.method": "greedy"}, "`generate.method` is 'greedy'"),
         ({"generate.top_p": 0.0}, "`generate.top_p` is 0"),
         ({"generate.drawn": 1}, "`generate.drawn` is 1"),
+        ({"generate.drawn": -1}, "`generate.drawn` is -1"),
+        (
+            {"generate.method": "consensus", "generate.drawn": 0},
+            "consensus needs generate.drawn or generate.lookalikes",
+        ),
         ({"generate.likelihood": -1}, "`generate.likelihood` is -1"),
         ({"generate.likelihood": 101}, "`generate.likelihood` is 101"),
         ({"generate.lookalikes": -1}, "`generate.lookalikes` is -1"),

@@ -63,6 +63,20 @@ def test_it_is_the_caption_that_agrees_most_with_those_drawn_and_is_likely(likel
     assert max(map(len, written)) > PARAMS.beam
 
 
+@torch.inference_mode()
+def test_without_any_drawn_it_is_one_of_the_beam() -> None:
+    params, features = PARAMS.model_copy(update={"drawn": 0}), SEEN(np.arange(COUNT))
+    found, likely = candidates(MODEL.decoder, features, search_of(PARAMS))
+    wanted = np.random.default_rng(0).normal(size=tuple(likely.shape))
+    write = Writer(MODEL.decoder, VOCABULARY, params, Advice(lambda *_: wanted))
+    chosen = (wanted + params.likelihood * likely.numpy()).argmax(1)
+    assert len(set(chosen)) > 1
+    write.skip(2)
+    assert [said[0].text for said in write(features, 30)] == [
+        VOCABULARY.decode(found[row, place].tolist()) for row, place in enumerate(chosen)
+    ]
+
+
 @pytest.mark.parametrize("likelihood", [0.0, 0.1])
 def test_a_beam_wider_than_there_are_captions_adds_none(likelihood: float) -> None:
     lengths = {"min_length": 1, "max_length": 1}

@@ -71,6 +71,7 @@ def test_captions_of_pictures_that_look_alike_vote_with_a_weight(stored: bool) -
         for vote in (0.5, 3.0):
             agree = open_advice(chosen(encoder, lookalikes=vote), models, len(VOCABULARY)).agree
             assert agree is not None
+            np.testing.assert_allclose(agree(said, 0, views), vote * expected, rtol=0, atol=1e-4)
             np.testing.assert_allclose(
                 agree(said, 2, views),
                 Agreement(told)(said, 2) + vote * expected,

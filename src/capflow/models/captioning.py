@@ -126,9 +126,10 @@ class Writer(Generic[Seen]):
         agree = self._advice.agree
         if self.params.method == "sample" or agree is None:  # a consensus always has it
             return _ranked(*self._draw(features, count))
-        found, likely = self._find(features)
-        drawn, log_p = self._draw(features, self.params.drawn)
-        tokens, log_p = torch.cat([found, drawn], 1), torch.cat([likely, log_p], 1)
+        tokens, log_p = self._find(features)
+        if self.params.drawn:
+            drawn, likely = self._draw(features, self.params.drawn)
+            tokens, log_p = torch.cat([tokens, drawn], 1), torch.cat([log_p, likely], 1)
         # Behind the greatest length there is always an end: a caption that was cut has none of its own.
         said = end_once(tokens[..., :-1], END).cpu().numpy()
         # What a search finds is no sample of what the model may say: it has no vote, but may be chosen.

@@ -36,7 +36,7 @@ class GenerateParams(Section):
     temperature: Annotated[float, Field(ge=0.01, le=100)]
     top_k: Annotated[int, Field(ge=0, lt=2**31)]
     top_p: Annotated[float, Field(gt=0, le=1)]
-    drawn: Annotated[int, Field(ge=2, le=1000)] = 20
+    drawn: Annotated[int, Field(ge=0, le=1000)] = 20
     likelihood: Annotated[float, Field(ge=0, le=100)] = 0.1
     lookalikes: Annotated[float, Field(ge=0, le=1000)] = 0.0
     seed: Seed
@@ -54,6 +54,21 @@ class GenerateParams(Section):
         if len(set(splits)) < len(splits):
             raise PydanticCustomError("twice", "a split should be named once")
         return splits
+
+    @field_validator("drawn")
+    @classmethod
+    def _nobody_votes_for_itself(cls, drawn: int) -> int:
+        if drawn == 1:
+            raise PydanticCustomError("alone", "one has nobody to vote for it: it should be 0, or 2 or more")
+        return drawn
+
+    @model_validator(mode="after")
+    def _somebody_chooses(self) -> "GenerateParams":
+        if self.method == "consensus" and not (self.drawn or self.lookalikes):
+            raise ValueError(
+                "generate.method: consensus needs generate.drawn or generate.lookalikes, by which it chooses"
+            )
+        return self
 
     @model_validator(mode="after")
     def _beams_and_lengths_fit(self) -> "GenerateParams":

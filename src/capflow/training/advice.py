@@ -38,7 +38,7 @@ class Consensus:
         self, captions: NDArray[np.int64], drawn: int, seen: Sequence[Tensor], /
     ) -> NDArray[np.float64]:
         """See :data:`capflow.models.captioning.Agree`."""
-        scores = self.agreement(captions, drawn)
+        scores = self.agreement(captions, drawn) if drawn else np.zeros(captions.shape[:2])
         return scores if self.fit is None else scores + self.weight * self.fit(captions, whole(seen))
 
 
