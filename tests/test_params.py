@@ -115,6 +115,15 @@ def test_scientific_notation_that_yaml_reads_as_a_string_is_a_number(tmp_path: P
             {"generate.method": "consensus", "generate.drawn": 0},
             "consensus needs generate.drawn or generate.lookalikes",
         ),
+        (
+            {
+                "generate.method": "consensus",
+                "generate.drawn": 0,
+                "generate.lookalikes": 1,
+                "generate.beam": 1,
+            },
+            "generate.drawn is 0 and generate.beam 1",
+        ),
         ({"generate.likelihood": -1}, "`generate.likelihood` is -1"),
         ({"generate.likelihood": 101}, "`generate.likelihood` is 101"),
         ({"generate.lookalikes": -1}, "`generate.lookalikes` is -1"),

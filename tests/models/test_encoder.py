@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.fx import symbolic_trace
 
 from capflow.errors import CapflowError
 from capflow.models.encoder import Encoder, classifier
+from capflow.models.folding import fold
 from capflow.params import EncoderParams
 
 
@@ -168,3 +170,25 @@ def test_a_folded_encoder_sees_the_same(name: str, padding: str, left: int) -> N
     assert before.std() > 0
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4 * float(before.abs().max()))
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in encoder.modules()) == left
+
+
+class Twice(nn.Module):
+    """A convolution that two layers listen to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        seen = self.convolution(images)
+        told: torch.Tensor = self.norm(seen) + seen
+        return told
+
+
+def test_a_convolution_that_others_listen_to_stays_as_it_is() -> None:
+    network = symbolic_trace(Twice()).eval()
+    network.norm.running_mean.fill_(2)  # type: ignore[union-attr, operator]
+    images = torch.randn(2, 3, 4, 4)
+    before = network(images)
+    fold(network)
+    assert torch.equal(network(images), before)

@@ -118,3 +118,11 @@ def test_drawn_captions_do_not_depend_on_how_pictures_are_handed_over(tmp_path: 
     again = captioner.best(pictures[:3], parts, 1) + captioner.best(pictures[3:], parts, 1)
     assert [caption.text for (caption,) in again] == texts
     assert len(set(texts)) > 1
+
+
+def test_models_that_are_read_have_no_batch_norms_left_in_their_encoders(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        save_captioner(folder, captioner(), VOCABULARY)
+    for model in load_models(folders, CPU)[0]:
+        assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in model.encoder.modules())

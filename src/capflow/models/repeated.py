@@ -18,8 +18,8 @@ from torch.autograd.function import once_differentiable
 
 from capflow.models.shapes import multiple
 
-Steps = list[tuple[Tensor, Tensor]]
-"""Rows of steps, [R, in], and the gradients of what was made of them, [R, out]."""
+Steps = dict[int, tuple[Tensor, Tensor]]
+"""Rows of steps, [R, in], and the gradients of what was made of them, [R, out], by number."""
 
 
 class Product:
@@ -31,7 +31,7 @@ class Product:
         if torch.is_autocast_enabled(device):
             kind = torch.get_autocast_dtype(device)
             weight, bias = weight.to(kind), None if bias is None else bias.to(kind)
-        self._steps: Steps = []
+        self._count, self._steps = 0, Steps()
         self._weight: Tensor
         self._bias: Tensor | None
         self._weight, self._bias = (
@@ -41,7 +41,8 @@ class Product:
     def __call__(self, rows: Tensor) -> Tensor:
         """[R, out] from [R, in]."""
         rows = rows.to(self._weight.dtype)
-        made: Tensor = _Step.apply(rows, self._weight, self._bias, self._steps)
+        made: Tensor = _Step.apply(rows, self._weight, self._bias, self._steps, self._count)
+        self._count += 1
         return made
 
 
@@ -79,10 +80,10 @@ class _Begin(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *_: None) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *_: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
         if not ctx.steps:
             return None, None, None
-        rows, found = (_filled(parts, ctx.multiple) for parts in zip(*ctx.steps, strict=True))
+        rows, found = (_filled(parts, ctx.multiple) for parts in zip(*ctx.steps.values(), strict=True))
         ctx.steps.clear()
         return (
             found.t() @ rows if ctx.needs_input_grad[0] else None,
@@ -93,20 +94,25 @@ class _Begin(torch.autograd.Function):
 
 class _Step(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, steps: Steps) -> Tensor:
+    def forward(
+        ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, steps: Steps, number: int
+    ) -> Tensor:
         ctx.save_for_backward(rows, weight)
-        ctx.steps = steps
+        ctx.steps, ctx.number = steps, number
         return nn.functional.linear(rows, weight, bias)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, found: Tensor) -> tuple[Tensor | None, None, None, None]:
+    def backward(ctx: Any, found: Tensor) -> tuple[Tensor | None, None, None, None, None]:
         rows, weight = ctx.saved_tensors
-        ctx.steps.append((rows, found))
-        return found @ weight if ctx.needs_input_grad[0] else None, None, None, None
+        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            # By number: whoever asks for gradients of a graph twice counts no step twice. Detached: rows that
+            # knew where they come from would keep this list, which their graph knows, for good.
+            ctx.steps[ctx.number] = rows.detach(), found
+        return found @ weight if ctx.needs_input_grad[0] else None, None, None, None, None
 
 
-def _filled(parts: tuple[Tensor, ...], multiple: int) -> Tensor:
-    """All rows, and rows of 0 up to a multiple of so many."""
-    missing = -sum(map(len, parts)) % multiple
+def _filled(parts: tuple[Tensor, ...], unit: int) -> Tensor:
+    """All rows, and rows of 0 up to a multiple of ``unit``."""
+    missing = -sum(map(len, parts)) % unit
     return torch.cat([*parts, parts[0].new_zeros(missing, parts[0].shape[1])])

@@ -17,7 +17,7 @@ def block() -> int:
 
 def rounded(rows: int) -> int:
     """The number of rows to compute with, where ``rows`` of them have a meaning."""
-    return rows + -rows % multiple()
+    return rows + (-rows) % multiple()
 
 
 def multiple() -> int:

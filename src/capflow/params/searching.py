@@ -68,6 +68,8 @@ class GenerateParams(Section):
             raise ValueError(
                 "generate.method: consensus needs generate.drawn or generate.lookalikes, by which it chooses"
             )
+        if self.method == "consensus" and not self.drawn and self.beam == 1:
+            raise ValueError("generate.drawn is 0 and generate.beam 1, which leaves nothing to choose from")
         return self
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ from capflow.training.members import open_views
 
 @dataclass(frozen=True)
 class Consensus:
-    """How much captions agree with those that are drawn, and with what is expected.
+    """How much captions agree with those that are drawn, if any are, and with what is expected.
 
     Attributes:
         agreement: weighs words by the training captions.
