@@ -20,7 +20,7 @@ from capflow.processes import ALONE, Processes
 from capflow.text.vocabulary import END, PAD, START, UNK, Vocabulary
 
 Agree = Callable[[NDArray[np.int64], int, Seen], NDArray[np.float64]]
-"""How much captions, int64 [B, K, T] and padded, seen so, agree with the last few, if there are any: [B, K]."""
+"""How much captions, int64 [B, K, T] and padded, seen so, agree with the last few, if any are: [B, K]."""
 Hint = Callable[[Seen], Tensor]
 """What it is worth to say each word of pictures seen so, in log p: float [B, words]."""
 
