@@ -93,6 +93,8 @@ class _Begin(torch.autograd.Function):
 
 
 class _Step(torch.autograd.Function):
+    """One step; going back, it leaves its rows and their gradients to :class:`_Begin`."""
+
     @staticmethod
     def forward(
         ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None, steps: Steps, number: int
@@ -107,7 +109,7 @@ class _Step(torch.autograd.Function):
         rows, weight = ctx.saved_tensors
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
             # By number: whoever asks for gradients of a graph twice counts no step twice. Detached: rows that
-            # knew where they come from would keep this list, which their graph knows, for good.
+            # knew their graph, which knows these steps, would keep both for good.
             ctx.steps[ctx.number] = rows.detach(), found
         return found @ weight if ctx.needs_input_grad[0] else None, None, None, None, None
 
